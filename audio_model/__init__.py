@@ -1,0 +1,1 @@
+"""Sound → emotion distribution: decoding, log-mel, network, training, export, prediction."""

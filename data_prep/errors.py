@@ -1,0 +1,37 @@
+"""The project's errors.
+
+One root, so that a caller (the command line, the HTTP API) can turn every
+expected failure into one clear message; anything else is a bug and surfaces as
+a traceback.
+"""
+
+from __future__ import annotations
+
+
+class MaeumError(Exception):
+    """Root of every expected failure. The message is meant for the user."""
+
+
+class InputError(MaeumError):
+    """A file, text, table or option given by the user cannot be used."""
+
+
+class ModelFolderError(MaeumError):
+    """A model folder is missing, incomplete, or does not fit this version."""
+
+
+class CatalogueError(MaeumError):
+    """A catalogue cannot be opened, read or written."""
+
+
+class MissingDataError(MaeumError):
+    """A data set that lies outside the repository is not where it should be."""
+
+
+class MissingExtraError(MaeumError):
+    """A command needs packages of an optional extra that is not installed."""
+
+    def __init__(self, feature: str, extra: str = "train") -> None:
+        super().__init__(
+            f"{feature} needs packages that are not installed: run `pip install 'maeum[{extra}]'`"
+        )

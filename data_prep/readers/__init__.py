@@ -1,0 +1,1 @@
+"""One file per data set, all of one shape: docstring, citation, licence, where from, reader."""

@@ -1,0 +1,1 @@
+"""Calibration, combination, search, recommendation and evaluation of emotion distributions."""

@@ -1,0 +1,1 @@
+"""Text → emotion distribution: tokens, encoder, pretraining, fine-tuning, export, prediction."""
