@@ -1,0 +1,115 @@
+"""The frame of the repository: pinned versions, the README's commands, no machine's paths."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import tomllib
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+CONSTRAINTS = sorted((ROOT / "constraints").glob("*.txt"))
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def pins(path: Path) -> dict[str, str]:
+    return dict(line.split("==") for line in path.read_text(encoding="utf-8").splitlines())
+
+
+@cache
+def tracked_text() -> dict[str, str]:
+    """Every tracked file that is text, by its path inside the repository."""
+    listing = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    if listing.returncode:
+        pytest.skip("not a git checkout, so what is tracked is not known")
+    texts = {}
+    for name in listing.stdout.split("\0"):
+        path = ROOT / name
+        if name and path.is_file() and path.stat().st_size < 2_000_000:
+            try:
+                texts[name] = path.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                continue
+    return texts
+
+
+def test_there_are_two_constraint_files() -> None:
+    assert [path.name for path in CONSTRAINTS] == ["serve.txt", "train.txt"]
+
+
+@pytest.mark.parametrize("path", CONSTRAINTS, ids=lambda path: path.name)
+def test_constraints_are_names_and_versions_only(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    assert lines
+    for line in lines:
+        assert re.fullmatch(r"[a-z0-9][a-z0-9._-]*==[0-9][0-9A-Za-z.]*", line), line
+    assert lines == sorted(set(lines))
+
+
+def test_every_direct_requirement_is_pinned_where_it_is_installed() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    core = project["dependencies"]
+    extras = project["optional-dependencies"]
+    for path, requirements in (
+        (ROOT / "constraints/serve.txt", core),
+        (ROOT / "constraints/train.txt", [*core, *extras["train"], *extras["dev"]]),
+    ):
+        pinned = {canonical(name) for name in pins(path)}
+        for requirement in requirements:
+            name = re.match(r"[A-Za-z0-9._-]+", requirement)
+            assert name is not None
+            assert canonical(name[0]) in pinned, f"{requirement} is not pinned in {path.name}"
+
+
+def test_serving_pins_no_training_library_and_agrees_with_training() -> None:
+    serve, train = pins(ROOT / "constraints/serve.txt"), pins(ROOT / "constraints/train.txt")
+    assert not {"torch", "transformers", "librosa", "scikit-learn", "matplotlib"} & set(serve)
+    assert serve.items() <= train.items()
+
+
+def test_no_path_of_one_machine_is_written_in_a_tracked_file() -> None:
+    home = re.compile(r"(?<![\w.])/(?:home|Users|root|work)/[A-Za-z0-9]")
+    here = str(ROOT)
+    for name, text in tracked_text().items():
+        assert here not in text, f"{name} holds the path of this checkout"
+        found = home.search(text)
+        assert found is None, f"{name} holds {text[found.start() : found.end() + 20]!r}"
+
+
+def readme_commands() -> list[list[str]]:
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = []
+    for block in re.findall(r"```sh\n(.*?)```", readme, flags=re.DOTALL):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            if words:
+                commands.append(words)
+    return commands
+
+
+def test_readme_names_only_make_targets_that_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", makefile, flags=re.MULTILINE))
+    named = {words[1] for words in readme_commands() if words[0] == "make"}
+    assert {"serve", "test"} <= named <= targets
+
+
+def test_make_has_the_targets_of_the_frame() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    for target in ("serve", "test", "check", "bench", "clean", "help"):
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_continuous_integration_checks_before_it_tests() -> None:
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    assert "set -euo pipefail" in script
+    assert script.index("make check") < script.index("make test")
