@@ -88,7 +88,8 @@ class NativeLabelSet:
             return self.labels.index(label)
         except ValueError:
             raise InputError(
-                f"{label!r} is not a label of {self.name!r}: expected one of {', '.join(self.labels)}"
+                f"{label!r} is not a label of {self.name!r}: "
+                f"expected one of {', '.join(self.labels)}"
             ) from None
 
 
@@ -156,7 +157,7 @@ def project(name: str, native: NDArray[np.floating]) -> NDArray[np.float32]:
 
 
 def top_emotion(distribution: NDArray[np.floating]) -> str:
-    """English name of the strongest emotion of one distribution (6,); ties go to the lower index."""
+    """English name of the strongest emotion of one distribution (6,); the first of equals."""
     return EMOTIONS[int(np.argmax(distribution))]
 
 
@@ -181,5 +182,7 @@ def check_distribution(values: NDArray[np.floating], what: str) -> NDArray[np.fl
         raise InputError(f"{what}: expected 6 emotions, got an array of shape {array.shape}")
     total = float(array.sum())
     if not np.all(np.isfinite(array)) or bool(np.any(array < 0)) or abs(total - 1.0) > 1e-3:
-        raise InputError(f"{what}: expected non-negative numbers that sum to 1, got {array.tolist()}")
+        raise InputError(
+            f"{what}: expected non-negative numbers that sum to 1, got {array.tolist()}"
+        )
     return array

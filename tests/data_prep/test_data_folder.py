@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+
 from data_prep import data_folder
 from data_prep.errors import MissingDataError
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from data_prep import splits
 from data_prep.data_folder import data_root
 from data_prep.errors import InputError
@@ -95,7 +96,7 @@ def test_emopia_split_takes_clip_and_song() -> None:
 def test_folds_of_toy_strata() -> None:
     folds = splits.make_folds({"a": "abcdefg", "b": "ABC"})
     assert sorted(map(len, folds)) == [2, 2, 2, 2, 2]
-    assert sorted(sum(folds, [])) == sorted("abcdefgABC")
+    assert sorted(group for fold in folds for group in fold) == sorted("abcdefgABC")
     assert folds == splits.make_folds({"b": "CBA", "a": "gfedcba"})
 
 
