@@ -1,0 +1,189 @@
+"""Fusion settings: everything that turns two branch answers into one.
+
+Stored as JSON. ``fusion/embedded.json`` belongs to the embedded models; a file
+of the same form can be given to any command with ``--fusion``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Final, Literal, get_args
+
+from data_prep.errors import InputError
+from data_prep.model_folder import ModelCard
+from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
+
+Method = Literal["mean", "product"]
+
+SETTINGS_VERSION: Final = 1
+_EMBEDDED_NAME: Final = "embedded.json"
+_UNIFORM: Final = (1.0 / N_EMOTIONS,) * N_EMOTIONS
+
+
+@dataclass(frozen=True)
+class BranchCalibration:
+    """How one branch's raw answer is corrected before fusion.
+
+    Attributes
+    ----------
+    temperature
+        Divides the log probabilities; > 0. Above 1 flattens, below 1 sharpens.
+    prior
+        The branch's average answer over songs (6,), positive, sums to one.
+    prior_strength
+        Exponent of the division by the prior, 0 (not at all) to 1 (wholly).
+    """
+
+    temperature: float = 1.0
+    prior: tuple[float, ...] = _UNIFORM
+    prior_strength: float = 0.0
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prior", tuple(float(p) for p in self.prior))
+        if not 0.01 <= self.temperature <= 100.0:
+            raise InputError(f"temperature {self.temperature}: expected a number from 0.01 to 100")
+        if len(self.prior) != N_EMOTIONS or not all(0.0 < p < 1.0 for p in self.prior):
+            raise InputError(
+                f"prior {list(self.prior)}: expected {N_EMOTIONS} numbers between 0 and 1 in the "
+                f"order {', '.join(EMOTIONS)}"
+            )
+        total = sum(self.prior)
+        if abs(total - 1.0) > 1e-3:
+            raise InputError(f"prior {list(self.prior)}: expected a sum of 1, got {total}")
+        if not 0.0 <= self.prior_strength <= 1.0:
+            raise InputError(f"prior_strength {self.prior_strength}: expected a number from 0 to 1")
+
+
+@dataclass(frozen=True)
+class FusionSettings:
+    """Calibration of each branch, and the rule that combines them.
+
+    Attributes
+    ----------
+    lyrics, audio
+        Calibration of the branches' answers about songs.
+    method
+        ``"mean"``, the weighted mean, or ``"product"``, the weighted product of
+        experts.
+    lyrics_weight
+        Weight of the words, 0 to 1; the sound has the rest.
+    abstain_below
+        A fused answer whose strongest emotion has less than this probability is
+        marked as abstaining, 0 to 1.
+    mood
+        Calibration of the lyric branch when it reads a mood sentence rather
+        than a song: people who state a mood do not share the songs' prior.
+    """
+
+    lyrics: BranchCalibration = field(default_factory=BranchCalibration)
+    audio: BranchCalibration = field(default_factory=BranchCalibration)
+    method: Method = "mean"
+    lyrics_weight: float = 0.5
+    abstain_below: float = 0.3
+    mood: BranchCalibration = field(default_factory=BranchCalibration)
+
+    def __post_init__(self) -> None:
+        if self.method not in get_args(Method):
+            raise InputError(
+                f"fusion method {self.method!r}: expected one of {', '.join(get_args(Method))}"
+            )
+        if not 0.0 <= self.lyrics_weight <= 1.0:
+            raise InputError(f"lyrics_weight {self.lyrics_weight}: expected a number from 0 to 1")
+        if not 0.0 <= self.abstain_below <= 1.0:
+            raise InputError(f"abstain_below {self.abstain_below}: expected a number from 0 to 1")
+
+    @property
+    def audio_weight(self) -> float:
+        """Weight of the sound: what the words leave of 1."""
+        return 1.0 - self.lyrics_weight
+
+    @property
+    def hash(self) -> str:
+        """16 hex digits over what decides a stored fused vector.
+
+        ``abstain_below`` and ``mood`` do not count: changing them makes no
+        catalogue stale.
+        """
+        content = self.to_dict()
+        decisive = {key: content[key] for key in ("lyrics", "audio", "method", "lyrics_weight")}
+        return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode("utf-8")).hexdigest()[:16]
+
+    def for_mood(self) -> FusionSettings:
+        """The same settings with the mood calibration on the lyric branch."""
+        return replace(self, lyrics=self.mood)
+
+    def for_cards(
+        self, lyrics_card: ModelCard | None = None, audio_card: ModelCard | None = None
+    ) -> FusionSettings:
+        """Settings for other models: temperature and prior are those of their cards."""
+        changed = self
+        if lyrics_card is not None:
+            calibration = _from_card(lyrics_card, self.lyrics.prior_strength)
+            mood = BranchCalibration(temperature=lyrics_card.temperature)
+            changed = replace(changed, lyrics=calibration, mood=mood)
+        if audio_card is not None:
+            changed = replace(changed, audio=_from_card(audio_card, self.audio.prior_strength))
+        return changed
+
+    def to_dict(self) -> dict[str, Any]:
+        """Content of the settings file."""
+        content = asdict(self)
+        for branch in ("lyrics", "audio", "mood"):
+            content[branch]["prior"] = list(content[branch]["prior"])
+        return {"version": SETTINGS_VERSION, **content}
+
+    @classmethod
+    def from_dict(cls, content: Any, where: str = "fusion settings") -> FusionSettings:
+        """Settings from the content of a settings file.
+
+        Raises
+        ------
+        InputError
+            If a field is missing, unknown or out of range; names ``where``.
+        """
+        try:
+            fields = dict(content)
+            version = fields.pop("version")
+            if version != SETTINGS_VERSION:
+                raise InputError(f"version {version!r}: expected {SETTINGS_VERSION}")
+            for branch in ("lyrics", "audio", "mood"):
+                if branch in fields:
+                    fields[branch] = BranchCalibration(**fields[branch])
+            return cls(**fields)
+        except InputError as error:
+            raise InputError(f"{where}: {error}") from error
+        except (TypeError, ValueError, KeyError) as error:
+            raise InputError(f"{where} are not fusion settings: {error!r}") from error
+
+    def save(self, path: Path) -> None:
+        """Write the settings as JSON."""
+        text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
+        path.write_text(text + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, path: Path | None = None) -> FusionSettings:
+        """Read settings from JSON; ``None`` reads those of the embedded models.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be read or holds no fusion settings.
+        """
+        where = str(path) if path is not None else f"fusion/{_EMBEDDED_NAME}"
+        source = path if path is not None else files("fusion").joinpath(_EMBEDDED_NAME)
+        try:
+            content = json.loads(source.read_text(encoding="utf-8"))
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise InputError(f"fusion settings {where} cannot be read: {reason}") from error
+        except ValueError as error:
+            raise InputError(f"fusion settings {where} are not JSON: {error}") from error
+        return cls.from_dict(content, where)
+
+
+def _from_card(card: ModelCard, prior_strength: float) -> BranchCalibration:
+    return BranchCalibration(card.temperature, tuple(card.prior), prior_strength)
