@@ -1,0 +1,148 @@
+"""The pretraining corpus: reviews and the label sets' training texts as word pieces.
+
+Test texts never enter it, not even without their labels. Made once into
+``work/corpus``: the tokenizer, the flat piece ids with row offsets, and a
+rating per row (0 = none).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import MissingDataError
+from data_prep.readers import goemotions, kote, kpoem, nsmc
+from lyrics_model.moods import read_moods
+from lyrics_model.normalisation import normalise
+from lyrics_model.specification import EncoderSpecification
+from lyrics_model.tokens import encode, load_tokenizer, train_tokenizer
+
+FOLDER: Final = "corpus"
+_TOKENIZER: Final = "tokenizer.json"
+_ARRAYS: Final = "pieces.npz"
+_SPECIFICATION: Final = "specification.json"
+_ENCODE_AT_ONCE: Final = 20_000
+_SHORTEST: Final = 4
+ENGLISH_COPIES: Final = 3
+ENGLISH_COPIES_IN_VOCABULARY: Final = 8
+_REVIEWS_IN_VOCABULARY: Final = 3
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """Rows of word pieces.
+
+    Attributes
+    ----------
+    pieces
+        All rows behind each other, uint16.
+    offsets
+        (rows + 1,) starts of the rows.
+    ratings
+        (rows,) 1..10, or 0 where a text has none.
+    specification
+        The encoder the pieces were cut for.
+    """
+
+    pieces: NDArray[np.uint16]
+    offsets: NDArray[np.int64]
+    ratings: NDArray[np.int64]
+    specification: EncoderSpecification
+
+    def __len__(self) -> int:
+        return len(self.ratings)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(rows,) pieces per row, special tokens included."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> NDArray[np.int32]:
+        """Piece ids of one row."""
+        return self.pieces[self.offsets[index] : self.offsets[index + 1]].astype(np.int32)
+
+
+def label_texts(english_copies: int) -> Iterator[str]:
+    """Training and validation texts of the label sets; English ones several times.
+
+    English is a twentieth of the texts, so it is repeated to be learned at all,
+    and more often still where the vocabulary is made, or its words fall apart.
+    """
+    for split in ("train", "validation"):
+        for row in chain(kote.read(split), kpoem.read(split), goemotions.read(split, language="ko")):
+            yield row.text
+        for row in goemotions.read(split, language="en"):
+            for _ in range(english_copies):
+                yield row.text
+    for mood in read_moods("train"):
+        yield mood.text
+
+
+def prepare(work: Path, specification: EncoderSpecification | None = None) -> Path:
+    """Train the tokenizer and write the corpus under ``work/corpus``.
+
+    Raises
+    ------
+    MissingDataError
+        If a data set is not there.
+    """
+    specification = specification or EncoderSpecification()
+    folder = work / FOLDER
+    folder.mkdir(parents=True, exist_ok=True)
+    rated = [(normalise(text), rating) for rating, text in nsmc.iter_reviews()]
+    if not rated:
+        raise MissingDataError("the NSMC reviews are empty: expected lines of `rating<TAB>text`")
+    print(f"{len(rated):,} reviews; training a vocabulary of {specification.vocab_size:,} pieces")
+    tokenizer = train_tokenizer(
+        chain(
+            (text for text, _ in rated[::_REVIEWS_IN_VOCABULARY]),
+            label_texts(ENGLISH_COPIES_IN_VOCABULARY),
+        ),
+        specification.vocab_size,
+    )
+    tokenizer.save(str(folder / _TOKENIZER))
+    rated += [(normalise(text), 0) for text in label_texts(ENGLISH_COPIES)]
+    pieces: list[NDArray[np.uint16]] = []
+    lengths: list[int] = []
+    ratings: list[int] = []
+    for start in range(0, len(rated), _ENCODE_AT_ONCE):
+        part = rated[start : start + _ENCODE_AT_ONCE]
+        rows = encode(tokenizer, [text for text, _ in part], specification.max_tokens)
+        for row, (_, rating) in zip(rows, part, strict=True):
+            if len(row) >= _SHORTEST:
+                pieces.append(row.astype(np.uint16))
+                lengths.append(len(row))
+                ratings.append(rating)
+    np.savez(
+        folder / _ARRAYS,
+        pieces=np.concatenate(pieces),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        ratings=np.array(ratings, dtype=np.int64),
+    )
+    (folder / _SPECIFICATION).write_text(json.dumps(asdict(specification)), encoding="utf-8")
+    print(f"{sum(lengths):,} pieces in {len(lengths):,} rows → {folder}")
+    return folder
+
+
+def load_corpus(work: Path) -> Corpus:
+    """Read what :func:`prepare` wrote; :class:`MissingDataError` if it is not there."""
+    folder = work / FOLDER
+    if not (folder / _SPECIFICATION).is_file():
+        raise MissingDataError(f"{folder} holds no corpus: run `maeum prepare lyrics` first")
+    load_tokenizer(folder / _TOKENIZER)
+    with np.load(folder / _ARRAYS) as arrays:
+        content = {name: arrays[name] for name in arrays.files}
+    settings = json.loads((folder / _SPECIFICATION).read_text(encoding="utf-8"))
+    return Corpus(specification=EncoderSpecification(**settings), **content)
+
+
+def tokenizer_path(work: Path) -> Path:
+    """Where :func:`prepare` put the tokenizer."""
+    return work / FOLDER / _TOKENIZER

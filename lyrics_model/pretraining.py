@@ -1,0 +1,290 @@
+"""Pretraining of the encoder: masked words and film ratings in one pass.
+
+Masked-language modelling after Liu et al. 2019 (dynamic masking of 15% of the
+pieces: 80% masked, 10% random, 10% kept), with the vocabulary head run on
+masked positions only. Beside it, each review's rating (1-10) is predicted from
+the mean of the token states, since a rating is an opinion that somebody really
+held; texts without a rating take part in the first task only.
+
+The word embeddings start from word2vec over the pieces: in the first hour a
+masked language model learns little else than word frequencies and neighbours,
+which word2vec finds in a minute.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final, cast
+
+import lightning as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+from transformers.models.roberta.modeling_roberta import RobertaLMHead
+
+from data_prep.errors import InputError
+from lyrics_model.batches import chunk_of_batches
+from lyrics_model.corpus import Corpus, load_corpus
+from lyrics_model.encoder import build_encoder, masked_mean
+from lyrics_model.specification import MASK_ID, PAD_ID, SPECIAL_TOKENS, EncoderSpecification
+from lyrics_model.tokens import pad
+
+RATINGS: Final = 10
+CHECKPOINTS: Final = "pretraining"
+
+
+@dataclass(frozen=True)
+class PretrainingConfiguration:
+    """How long and how fast; ``steps`` is rounded down to whole chunks."""
+
+    steps: int = 3_000
+    token_budget: int = 4_096
+    learning_rate: float = 8e-4
+    warmup_steps: int = 150
+    weight_decay: float = 0.01
+    masked_share: float = 0.15
+    rating_weight: float = 0.5
+    steps_per_chunk: int = 50
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.steps < self.steps_per_chunk:
+            raise InputError(f"--steps {self.steps} is less than one chunk ({self.steps_per_chunk})")
+        if not 0 < self.masked_share < 1:
+            raise InputError(f"masked_share {self.masked_share} is not between 0 and 1")
+
+
+def word2vec_embeddings(
+    corpus: Corpus, specification: EncoderSpecification, *, seed: int, epochs: int = 2
+) -> NDArray[np.float32]:
+    """Skip-gram vectors of the pieces (Mikolov et al. 2013), scaled to a start for the encoder.
+
+    Returns (vocab_size, hidden_size) with standard deviation 0.04.
+    """
+    from gensim.models import Word2Vec  # type: ignore[import-untyped]
+
+    class Sentences:
+        def __iter__(self) -> Iterator[list[str]]:
+            for i in range(len(corpus)):
+                yield [str(piece) for piece in corpus.row(i)[1:-1]]
+
+    model = Word2Vec(
+        Sentences(),
+        vector_size=specification.hidden_size,
+        window=5,
+        min_count=3,
+        sg=1,
+        negative=5,
+        sample=1e-4,
+        epochs=epochs,
+        workers=1,
+        seed=seed,
+    )
+    table = np.random.default_rng(seed).normal(
+        scale=0.02, size=(specification.vocab_size, specification.hidden_size)
+    )
+    vectors = model.wv.vectors - model.wv.vectors.mean(axis=0)
+    vectors *= 0.04 / vectors.std()
+    for piece, vector in zip(model.wv.index_to_key, vectors, strict=True):
+        table[int(piece)] = vector
+    return table.astype(np.float32)
+
+
+class _CorpusBatches(Dataset[tuple[NDArray[np.int64], NDArray[np.int64]]]):
+    """One item is one batch of one chunk."""
+
+    def __init__(self, corpus: Corpus, batches: list[NDArray[np.int64]]) -> None:
+        self.corpus = corpus
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        items = self.batches[index]
+        return pad([self.corpus.row(int(i)) for i in items]), self.corpus.ratings[items]
+
+
+class CorpusModule(L.LightningDataModule):
+    """Serves chunk ``trainer.current_epoch`` of the corpus."""
+
+    def __init__(self, corpus: Corpus, configuration: PretrainingConfiguration) -> None:
+        super().__init__()
+        self.corpus = corpus
+        self.configuration = configuration
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        chunk = self.trainer.current_epoch if self.trainer else 0
+        configuration = self.configuration
+        batches = chunk_of_batches(
+            self.corpus.lengths,
+            configuration.token_budget,
+            seed=configuration.seed,
+            chunk=chunk,
+            per_chunk=configuration.steps_per_chunk,
+        )
+        return DataLoader(
+            _CorpusBatches(self.corpus, batches), batch_size=None, shuffle=False, num_workers=0
+        )
+
+
+class Pretraining(L.LightningModule):
+    """Masked words plus ratings on one encoder."""
+
+    def __init__(
+        self,
+        specification: EncoderSpecification,
+        configuration: PretrainingConfiguration,
+        embeddings: NDArray[np.float32] | None = None,
+    ) -> None:
+        super().__init__()
+        self.specification = specification
+        self.configuration = configuration
+        self.encoder = build_encoder(specification)
+        self.words = RobertaLMHead(self.encoder.config)
+        table = self.encoder.embeddings.word_embeddings
+        if embeddings is not None:
+            with torch.no_grad():
+                table.weight.copy_(torch.from_numpy(embeddings))
+        self.words.decoder.weight = table.weight
+        self.rating = nn.Linear(specification.hidden_size, RATINGS)
+
+    def mask(self, input_ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Masked copy of the ids, and the boolean positions to predict."""
+        shape = input_ids.shape
+        special = input_ids < len(SPECIAL_TOKENS)
+        draw = torch.rand(shape, generator=generator)
+        chosen = (draw < self.configuration.masked_share) & ~special
+        action = torch.rand(shape, generator=generator)
+        random_ids = torch.randint(
+            len(SPECIAL_TOKENS), self.specification.vocab_size, shape, generator=generator
+        )
+        masked = input_ids.clone()
+        masked[chosen & (action < 0.8)] = MASK_ID
+        swap = chosen & (action >= 0.9)
+        masked[swap] = random_ids[swap]
+        return masked, chosen
+
+    def training_step(
+        self, batch: tuple[NDArray[np.int64], NDArray[np.int64]], batch_idx: int
+    ) -> Tensor:
+        input_ids, ratings = (torch.as_tensor(part).to(self.device) for part in batch)
+        generator = torch.Generator().manual_seed(
+            self.configuration.seed * 1_000_003 + self.global_step
+        )
+        masked, chosen = self.mask(input_ids.cpu(), generator)
+        masked, chosen = masked.to(self.device), chosen.to(self.device)
+        attention = input_ids != PAD_ID
+        hidden = self.encoder(input_ids=masked, attention_mask=attention.long()).last_hidden_state
+        logits = self.words(hidden[chosen])  # (masked positions, vocabulary)
+        word_loss = nn.functional.cross_entropy(logits, input_ids[chosen])
+        loss = word_loss
+        rated = ratings > 0
+        if bool(rated.any()):
+            rating_logits = self.rating(masked_mean(hidden, attention)[rated])
+            rating_loss = nn.functional.cross_entropy(rating_logits, ratings[rated] - 1)
+            loss = loss + self.configuration.rating_weight * rating_loss
+            self.log("rating_loss", rating_loss, prog_bar=True)
+        self.log("word_loss", word_loss, prog_bar=True)
+        return cast(Tensor, loss)
+
+    def configure_optimizers(self) -> Any:
+        configuration = self.configuration
+        decayed = [p for p in self.parameters() if p.ndim > 1]
+        plain = [p for p in self.parameters() if p.ndim <= 1]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": decayed, "weight_decay": configuration.weight_decay},
+                {"params": plain, "weight_decay": 0.0},
+            ],
+            lr=configuration.learning_rate,
+            betas=(0.9, 0.98),
+            fused=True,
+        )
+
+        def rate(step: int) -> float:
+            if step < configuration.warmup_steps:
+                return (step + 1) / configuration.warmup_steps
+            left = configuration.steps - step
+            return max(left / max(configuration.steps - configuration.warmup_steps, 1), 0.0)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["specification"] = asdict(self.specification)
+
+
+def pretrain(
+    work: Path,
+    configuration: PretrainingConfiguration | None = None,
+    *,
+    threads: int | None = None,
+) -> Path:
+    """Pretrain an encoder on the prepared corpus; resumes from the last chunk.
+
+    Parameters
+    ----------
+    work
+        Folder made by :func:`lyrics_model.corpus.prepare`.
+    threads
+        CPU threads of torch; its own default if ``None``.
+
+    Returns
+    -------
+    Path of the finished checkpoint, ``work/pretraining/last.ckpt``.
+    """
+    configuration = configuration or PretrainingConfiguration()
+    if threads:
+        torch.set_num_threads(threads)
+    L.seed_everything(configuration.seed, verbose=False)
+    corpus = load_corpus(work)
+    specification = corpus.specification
+    folder = work / CHECKPOINTS
+    last = folder / "last.ckpt"
+    embeddings = None
+    if not last.exists():
+        embeddings = word2vec_embeddings(corpus, specification, seed=configuration.seed)
+    module = Pretraining(specification, configuration, embeddings)
+    trainer = L.Trainer(
+        max_epochs=configuration.steps // configuration.steps_per_chunk,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=1.0,
+        accelerator="auto",
+        devices=1,
+        default_root_dir=str(work),
+        callbacks=[ModelCheckpoint(dirpath=folder, save_last=True, save_top_k=0)],
+        log_every_n_steps=10,
+        enable_model_summary=False,
+    )
+    trainer.fit(
+        module,
+        datamodule=CorpusModule(corpus, configuration),
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=True,
+    )
+    trainer.save_checkpoint(last)
+    return last
+
+
+def load_encoder(checkpoint: Path, *, dropout: float = 0.0) -> tuple[Any, EncoderSpecification]:
+    """The encoder of a pretraining checkpoint, and its specification."""
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    specification = EncoderSpecification(**content["specification"])
+    encoder = build_encoder(specification, dropout)
+    prefix = "encoder."
+    state = {
+        key.removeprefix(prefix): value
+        for key, value in content["state_dict"].items()
+        if key.startswith(prefix)
+    }
+    encoder.load_state_dict(state)
+    return encoder, specification
