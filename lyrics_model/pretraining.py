@@ -223,6 +223,18 @@ class Pretraining(L.LightningModule):
         checkpoint["specification"] = asdict(self.specification)
 
 
+def last_checkpoint(folder: Path) -> ModelCheckpoint:
+    """Keeps ``folder/last.ckpt`` up to date at the end of every chunk."""
+    return ModelCheckpoint(
+        dirpath=folder,
+        filename="last",
+        save_top_k=1,
+        every_n_epochs=1,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
 def pretrain(
     work: Path,
     configuration: PretrainingConfiguration | None = None,
@@ -261,7 +273,7 @@ def pretrain(
         accelerator="auto",
         devices=1,
         default_root_dir=str(work),
-        callbacks=[ModelCheckpoint(dirpath=folder, save_last=True, save_top_k=0)],
+        callbacks=[last_checkpoint(folder)],
         log_every_n_steps=10,
         enable_model_summary=False,
     )

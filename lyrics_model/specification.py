@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 
@@ -13,6 +17,25 @@ UNK_ID: Final = 1
 CLS_ID: Final = 2
 SEP_ID: Final = 3
 MASK_ID: Final = 4
+
+
+def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    shifted = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: NDArray[np.float32] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    probabilities: NDArray[np.float32] = 0.5 * (1.0 + np.tanh(0.5 * logits))
+    return probabilities
+
+
+ACTIVATIONS: Final[dict[str, Callable[[NDArray[np.float32]], NDArray[np.float32]]]] = {
+    "six": _softmax,
+    "goemotions": _softmax,
+    "kote": _sigmoid,
+}
+"""How each head's logits become probabilities: one label of many, or each for itself."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""Labelled texts of all sources in one shape, each with the heads its labels speak to.
+
+A head that a source says nothing about has no target, which is not the same as
+a target of zero. Every source also speaks to the shared head ``six`` through
+the taxonomy, unless its labels have no mapped mass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from tokenizers import Tokenizer
+
+from data_prep.readers import goemotions, kote, kpoem
+from data_prep.readers.row import TextRow
+from data_prep.taxonomy import N_EMOTIONS, project
+from lyrics_model.moods import read_moods
+from lyrics_model.ngrams import ngram_ids
+from lyrics_model.normalisation import normalise
+from lyrics_model.specification import LyricModelSpecification
+from lyrics_model.tokens import encode
+
+Split = Literal["train", "validation"]
+SOURCES: Final = ("kote", "kpoem", "goemotions_en", "goemotions_ko", "moods")
+MOOD_COPIES: Final = 5
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Labelled texts as network input and targets; all lists have one entry per text.
+
+    Attributes
+    ----------
+    pieces, ngrams
+        Piece ids and n-gram buckets.
+    targets
+        Head name → (texts, labels) float32, NaN rows where a text has no target.
+    sources
+        (texts,) index into ``SOURCES``.
+    """
+
+    pieces: list[NDArray[np.int32]]
+    ngrams: list[NDArray[np.int64]]
+    targets: dict[str, NDArray[np.float32]]
+    sources: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.pieces)
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """(texts,) pieces per text."""
+        return np.array([len(row) for row in self.pieces], dtype=np.int64)
+
+    def prior(self, source: int) -> NDArray[np.float32]:
+        """(6,) mean of the shared targets of one source, floored at 0.5% and normalised."""
+        six = self.targets["six"][self.sources == source]
+        mean = np.nanmean(six, axis=0) if len(six) else np.full(N_EMOTIONS, 1 / N_EMOTIONS)
+        mean = np.maximum(mean, 0.005)
+        return (mean / mean.sum()).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class _Part:
+    source: str
+    head: str
+    texts: Sequence[str]
+    shares: NDArray[np.float32]
+
+
+def _part(source: str, head: str, rows: Sequence[TextRow]) -> _Part:
+    return _Part(source, head, [row.text for row in rows], np.stack([row.shares for row in rows]))
+
+
+def _parts(split: Split) -> Iterable[_Part]:
+    yield _part("kote", "kote", kote.read(split))
+    yield _part("kpoem", "kote", kpoem.read(split))
+    yield _part("goemotions_en", "goemotions", goemotions.read(split, language="en"))
+    yield _part("goemotions_ko", "goemotions", goemotions.read(split, language="ko"))
+    moods = read_moods("train" if split == "train" else "dev")
+    copies = MOOD_COPIES if split == "train" else 1
+    six = np.eye(N_EMOTIONS, dtype=np.float32)[[row.emotion for row in moods]]
+    yield _Part("moods", "six", [row.text for row in moods] * copies, np.tile(six, (copies, 1)))
+
+
+def build_examples(
+    split: Split, tokenizer: Tokenizer, specification: LyricModelSpecification
+) -> Examples:
+    """Read all sources and cut them into pieces and n-grams."""
+    heads = dict(specification.heads)
+    texts: list[str] = []
+    sources: list[int] = []
+    collected: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
+    for part in _parts(split):
+        texts.extend(normalise(text) for text in part.texts)
+        sources.extend([SOURCES.index(part.source)] * len(part.texts))
+        native = part.shares
+        six = native if part.head == "six" else project(part.head, native)
+        six = np.where(six.sum(axis=1, keepdims=True) > 0, six, np.nan)
+        if part.head == "goemotions":
+            native = native / native.sum(axis=1, keepdims=True)
+        for head, size in heads.items():
+            missing = np.full((len(part.texts), size), np.nan, dtype=np.float32)
+            target = six if head == "six" else native if head == part.head else missing
+            collected[head].append(target.astype(np.float32))
+    return Examples(
+        pieces=encode(tokenizer, texts, specification.encoder.max_tokens),
+        ngrams=[ngram_ids(text, specification.ngrams) for text in texts],
+        targets={head: np.concatenate(parts) for head, parts in collected.items()},
+        sources=np.array(sources, dtype=np.int64),
+    )

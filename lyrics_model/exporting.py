@@ -1,0 +1,161 @@
+"""Export of a fine-tuned network to a model folder: int8 ONNX, tokenizer and card."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import torch
+
+from data_prep.model_folder import (
+    NETWORK_NAME,
+    TOKENIZER_NAME,
+    ModelCard,
+    TrainingData,
+    write_card,
+)
+from data_prep.readers import goemotions, kote, kpoem, nsmc
+from data_prep.taxonomy import EMOTIONS, native_label_set
+from lyrics_model.corpus import tokenizer_path
+from lyrics_model.encoder import LyricNetwork
+from lyrics_model.finetuning import CHECKPOINTS, load_network
+from lyrics_model.ngrams import ngram_batch, ngram_ids
+from lyrics_model.specification import CLS_ID, SEP_ID
+
+INPUTS: Final = ("input_ids", "ngram_ids", "ngram_weights")
+DEFAULT_HEAD_WEIGHTS: Final[Mapping[str, float]] = {"six": 1.0, "goemotions": 0.0, "kote": 0.0}
+
+
+def to_onnx(network: LyricNetwork, path: Path) -> None:
+    """Write the network as float32 ONNX with free batch, token and n-gram axes."""
+    network = network.eval()
+    network.encoder.set_attn_implementation("eager")
+    specification = network.specification
+    rows = [ngram_ids(text, specification.ngrams) for text in ("example", "a longer example")]
+    ids, weights = ngram_batch(rows)
+    tokens = torch.tensor([[CLS_ID, 7, SEP_ID, 0, 0], [CLS_ID, 7, 8, 9, SEP_ID]])
+    torch.onnx.export(
+        network,
+        (tokens, torch.from_numpy(ids), torch.from_numpy(weights)),
+        str(path),
+        input_names=list(INPUTS),
+        output_names=["logits"],
+        dynamic_axes={
+            "input_ids": {0: "batch", 1: "tokens"},
+            "ngram_ids": {0: "batch", 1: "ngrams"},
+            "ngram_weights": {0: "batch", 1: "ngrams"},
+            "logits": {0: "batch"},
+        },
+        opset_version=17,
+        dynamo=False,
+    )
+
+
+def quantise(source: Path, target: Path) -> None:
+    """Dynamic int8 quantisation of matrices and embedding tables.
+
+    Weights take seven bits: processors without VNNI add products of eight bits
+    with saturation, which would change answers from machine to machine.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    quantize_dynamic(
+        source,
+        target,
+        weight_type=QuantType.QInt8,
+        per_channel=True,
+        reduce_range=True,
+        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
+    )
+
+
+def training_data() -> list[TrainingData]:
+    """What the embedded model was trained on, as its card states it."""
+    reviews = sum(1 for _ in nsmc.iter_reviews())
+    return [
+        TrainingData("NSMC", nsmc.LICENCE, reviews, "pretraining: masked words and ratings"),
+        TrainingData("KOTE", kote.LICENCE, len(kote.read("train")), "44 labels"),
+        TrainingData("KPoEM", kpoem.LICENCE, len(kpoem.read("train")), "44 labels, shares"),
+        TrainingData(
+            "GoEmotions, English and Korean translation",
+            goemotions.LICENCE,
+            2 * len(goemotions.read("train")),
+            "28 labels",
+        ),
+        TrainingData(
+            "maeum moods", "Apache-2.0 (ours)", _mood_rows(), "six emotions, written by us"
+        ),
+    ]
+
+
+def _mood_rows() -> int:
+    from lyrics_model.moods import read_moods
+
+    return len(read_moods("train"))
+
+
+def commit_of(folder: Path) -> str:
+    """The checkout's commit, or an empty string outside one."""
+    command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
+def export(
+    work: Path,
+    folder: Path,
+    *,
+    head_weights: Mapping[str, float] | None = None,
+    name: str = "maeum lyrics, first edition",
+) -> Path:
+    """Write a model folder from ``work``'s fine-tuned checkpoint.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no checkpoint or a data set is missing.
+    """
+    network = load_network(work / CHECKPOINTS / "last.ckpt")
+    specification = network.specification
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as temporary:
+        plain = Path(temporary) / NETWORK_NAME
+        to_onnx(network, plain)
+        quantise(plain, folder / NETWORK_NAME)
+    _copy_compact(tokenizer_path(work), folder / TOKENIZER_NAME)
+    weights = dict(head_weights or DEFAULT_HEAD_WEIGHTS)
+    total = sum(weights.values())
+    card = ModelCard(
+        kind="lyrics",
+        name=name,
+        labels={
+            head: list(EMOTIONS) if head == "six" else list(native_label_set(head).labels)
+            for head, _ in specification.heads
+        },
+        head_weights={head: weights[head] / total for head, _ in specification.heads},
+        features=json.loads(json.dumps(specification.features())),
+        training_data=training_data(),
+        commit=commit_of(Path(__file__).parent),
+    )
+    write_card(folder, card)
+    size = (folder / NETWORK_NAME).stat().st_size / 1e6
+    parameters = sum(np.prod(p.shape) for p in network.parameters())
+    print(f"{int(parameters):,} parameters, {size:.1f} MB → {folder}")
+    return folder
+
+
+def _copy_compact(source: Path, target: Path) -> None:
+    shutil.copyfile(source, target)
+    content = json.loads(target.read_text(encoding="utf-8"))
+    target.write_text(
+        json.dumps(content, ensure_ascii=False, separators=(",", ":")), encoding="utf-8"
+    )

@@ -1,0 +1,312 @@
+"""Fine-tuning on native labels: every head learns from the texts that speak to it.
+
+Losses: ``kote`` (KOTE and KPoEM) binary cross-entropy against labels or
+annotator shares; ``goemotions`` cross-entropy against normalised labels;
+``six``, which every source speaks to, cross-entropy against projected shares,
+with the log prior of the source added to the logits while training (balanced
+softmax, Ren et al. 2020), so that the served head carries no source's imbalance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Final, cast
+
+import lightning as L
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from data_prep.errors import InputError, MissingDataError
+from data_prep.metrics import accuracy, macro_f1
+from data_prep.taxonomy import N_EMOTIONS
+from lyrics_model.batches import chunk_of_batches, length_batches
+from lyrics_model.corpus import tokenizer_path
+from lyrics_model.encoder import LyricNetwork, build_encoder
+from lyrics_model.examples import SOURCES, Examples, build_examples
+from lyrics_model.ngrams import ngram_batch
+from lyrics_model.pretraining import CHECKPOINTS as PRETRAINING
+from lyrics_model.pretraining import last_checkpoint, load_encoder
+from lyrics_model.specification import EncoderSpecification, LyricModelSpecification
+from lyrics_model.tokens import load_tokenizer, pad
+
+CHECKPOINTS: Final = "finetuning"
+
+
+@dataclass(frozen=True)
+class FinetuningConfiguration:
+    """``passes`` over all labelled texts, cut into ``chunks`` (validated after each)."""
+
+    passes: float = 3.0
+    chunks: int = 6
+    token_budget: int = 2_048
+    encoder_rate: float = 3e-4
+    head_rate: float = 1e-3
+    wide_rate: float = 2e-3
+    warmup_share: float = 0.06
+    weight_decay: float = 0.01
+    head_loss_weights: tuple[tuple[str, float], ...] = (
+        ("six", 1.0),
+        ("goemotions", 0.5),
+        ("kote", 4.0),
+    )
+    prior_adjustment: float = 1.0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.passes <= 0 or self.chunks < 1:
+            raise InputError("passes must be positive and chunks at least 1")
+
+
+Batch = tuple[dict[str, NDArray[Any]], NDArray[np.int64]]
+
+
+class _ExampleBatches(Dataset[Batch]):
+    """One item is one batch: inputs and targets by name, and the sources."""
+
+    def __init__(self, examples: Examples, batches: list[NDArray[np.int64]]) -> None:
+        self.examples = examples
+        self.batches = batches
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+    def __getitem__(self, index: int) -> Batch:
+        examples, items = self.examples, self.batches[index]
+        ids, weights = ngram_batch([examples.ngrams[i] for i in items])
+        content: dict[str, NDArray[Any]] = {
+            "input_ids": pad([examples.pieces[i] for i in items]),
+            "ngram_ids": ids,
+            "ngram_weights": weights,
+        }
+        content |= {head: target[items] for head, target in examples.targets.items()}
+        return content, examples.sources[items]
+
+
+class ExampleModule(L.LightningDataModule):
+    """Serves chunk ``trainer.current_epoch`` of the training texts, and all validation texts."""
+
+    def __init__(
+        self, training: Examples, validation: Examples, configuration: FinetuningConfiguration
+    ) -> None:
+        super().__init__()
+        self.training = training
+        self.validation = validation
+        self.configuration = configuration
+        batches = length_batches(
+            training.lengths, configuration.token_budget, np.random.default_rng(0)
+        )
+        self.per_chunk = max(1, round(len(batches) * configuration.passes / configuration.chunks))
+
+    def train_dataloader(self) -> DataLoader[Any]:
+        chunk = self.trainer.current_epoch if self.trainer else 0
+        batches = chunk_of_batches(
+            self.training.lengths,
+            self.configuration.token_budget,
+            seed=self.configuration.seed,
+            chunk=chunk,
+            per_chunk=self.per_chunk,
+        )
+        return DataLoader(_ExampleBatches(self.training, batches), batch_size=None, num_workers=0)
+
+    def val_dataloader(self) -> DataLoader[Any]:
+        batches = length_batches(
+            self.validation.lengths, 4 * self.configuration.token_budget, np.random.default_rng(0)
+        )
+        return DataLoader(_ExampleBatches(self.validation, batches), batch_size=None, num_workers=0)
+
+
+class Finetuning(L.LightningModule):
+    """All heads on one network."""
+
+    def __init__(
+        self,
+        network: LyricNetwork,
+        configuration: FinetuningConfiguration,
+        priors: NDArray[np.float32],
+        total_steps: int,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.configuration = configuration
+        self.total_steps = total_steps
+        self.register_buffer("log_priors", torch.log(torch.from_numpy(priors)))
+        self.answers: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
+
+    def _logits(self, content: dict[str, Any]) -> dict[str, Tensor]:
+        names = ("input_ids", "ngram_ids", "ngram_weights")
+        inputs = [torch.as_tensor(content[name]).to(self.device) for name in names]
+        sizes = [size for _, size in self.network.specification.heads]
+        heads = [name for name, _ in self.network.specification.heads]
+        return dict(zip(heads, self.network(*inputs).split(sizes, dim=1), strict=True))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        content, sources = batch
+        logits = self._logits(content)
+        origin = torch.as_tensor(sources).to(self.device)
+        total = torch.zeros((), device=self.device)
+        for head, weight in self.configuration.head_loss_weights:
+            target = torch.as_tensor(content[head]).to(self.device)
+            known = ~torch.isnan(target[:, 0])
+            if not bool(known.any()):
+                continue
+            target, output = target[known], logits[head][known]
+            if head == "kote":
+                loss = nn.functional.binary_cross_entropy_with_logits(output, target)
+            else:
+                if head == "six":
+                    log_priors = cast(Tensor, self.log_priors)[origin[known]]
+                    output = output + self.configuration.prior_adjustment * log_priors
+                loss = nn.functional.cross_entropy(output, target)
+            self.log(f"{head}_loss", loss, prog_bar=True)
+            # A head's loss counts by the share of texts that speak to it.
+            total = total + weight * loss * known.float().mean()
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        content, sources = batch
+        logits = self._logits(content)["six"]
+        self.answers.append(
+            (logits.float().cpu().numpy(), np.asarray(content["six"]), np.asarray(sources))
+        )
+
+    def on_validation_epoch_end(self) -> None:
+        estimated, reference, sources = (
+            np.concatenate([answer[i] for answer in self.answers]) for i in range(3)
+        )
+        self.answers.clear()
+        figures = []
+        for index, name in enumerate(SOURCES):
+            target = reference[sources == index]
+            decided = np.sort(target, axis=1)[:, -1] > np.sort(target, axis=1)[:, -2]
+            if not decided.any():
+                continue
+            labels = target[decided].argmax(axis=1)
+            predictions = estimated[sources == index][decided].argmax(axis=1)
+            score = macro_f1(labels, predictions, N_EMOTIONS)
+            figures.append(score)
+            self.log(f"{name}_f1", score, prog_bar=True)
+            self.log(f"{name}_accuracy", accuracy(labels, predictions))
+        mean = float(np.mean(figures))
+        self.log("validation_f1", mean, prog_bar=True)
+        if not self.trainer.sanity_checking:
+            shown = {
+                key: round(float(value), 3)
+                for key, value in self.trainer.callback_metrics.items()
+                if key.endswith(("_f1", "_accuracy"))
+            }
+            print(f"\nchunk {self.trainer.current_epoch + 1}: {json.dumps(shown)}", flush=True)
+
+    def configure_optimizers(self) -> Any:
+        configuration = self.configuration
+        wide = [*self.network.ngrams.parameters(), *self.network.wide_head.parameters()]
+        optimizer = torch.optim.AdamW(
+            [
+                {"params": list(self.network.encoder.parameters()), "lr": configuration.encoder_rate},
+                {"params": list(self.network.deep_head.parameters()), "lr": configuration.head_rate},
+                {"params": wide, "lr": configuration.wide_rate},
+            ],
+            weight_decay=configuration.weight_decay,
+            fused=True,
+        )
+        warmup = max(1, round(configuration.warmup_share * self.total_steps))
+
+        def rate(step: int) -> float:
+            if step < warmup:
+                return (step + 1) / warmup
+            return max((self.total_steps - step) / max(self.total_steps - warmup, 1), 0.0)
+
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": scheduler, "interval": "step"},
+        }
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["specification"] = asdict(self.network.specification)
+
+
+def train(
+    work: Path,
+    configuration: FinetuningConfiguration | None = None,
+    *,
+    threads: int | None = None,
+    encoder_checkpoint: Path | None = None,
+) -> Path:
+    """Fine-tune the pretrained encoder; resumes from the last chunk.
+
+    Returns
+    -------
+    Path of the finished checkpoint, ``work/finetuning/last.ckpt``.
+
+    Raises
+    ------
+    MissingDataError
+        If there is no pretrained encoder or a data set is missing.
+    """
+    configuration = configuration or FinetuningConfiguration()
+    if threads:
+        torch.set_num_threads(threads)
+    L.seed_everything(configuration.seed, verbose=False)
+    checkpoint = encoder_checkpoint or work / PRETRAINING / "last.ckpt"
+    if not checkpoint.is_file():
+        raise MissingDataError(f"{checkpoint} is missing: run `maeum pretrain lyrics` first")
+    specification = LyricModelSpecification()
+    encoder, encoder_specification = load_encoder(checkpoint, dropout=specification.dropout)
+    specification = replace(specification, encoder=encoder_specification)
+    tokenizer = load_tokenizer(tokenizer_path(work))
+    training = build_examples("train", tokenizer, specification)
+    validation = build_examples("validation", tokenizer, specification)
+    module = ExampleModule(training, validation, configuration)
+    priors = np.stack([training.prior(i) for i in range(len(SOURCES))])
+    network = LyricNetwork(specification, encoder)
+    model = Finetuning(network, configuration, priors, module.per_chunk * configuration.chunks)
+    folder = work / CHECKPOINTS
+    last = folder / "last.ckpt"
+    trainer = L.Trainer(
+        max_epochs=configuration.chunks,
+        reload_dataloaders_every_n_epochs=1,
+        gradient_clip_val=1.0,
+        accelerator="auto",
+        devices=1,
+        default_root_dir=str(work),
+        callbacks=[last_checkpoint(folder)],
+        num_sanity_val_steps=0,
+        enable_model_summary=False,
+    )
+    trainer.fit(
+        model,
+        datamodule=module,
+        ckpt_path=str(last) if last.exists() else None,
+        weights_only=True,
+    )
+    trainer.save_checkpoint(last)
+    return last
+
+
+def load_network(checkpoint: Path) -> LyricNetwork:
+    """The network of a fine-tuning checkpoint, ready for evaluation or export."""
+    if not checkpoint.is_file():
+        raise MissingDataError(f"{checkpoint} is missing: run `maeum train lyrics` first")
+    content = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    raw = content["specification"]
+    specification = LyricModelSpecification(
+        encoder=EncoderSpecification(**raw["encoder"]),
+        ngrams=type(LyricModelSpecification().ngrams)(**raw["ngrams"]),
+        heads=tuple((name, size) for name, size in raw["heads"]),
+        dropout=raw["dropout"],
+    )
+    network = LyricNetwork(specification, build_encoder(specification.encoder))
+    prefix = "network."
+    state: Iterator[tuple[str, Tensor]] = (
+        (key.removeprefix(prefix), value)
+        for key, value in content["state_dict"].items()
+        if key.startswith(prefix)
+    )
+    network.load_state_dict(dict(state))
+    return network.eval()

@@ -1,0 +1,232 @@
+"""Serving of a lyric model folder: text → emotion distribution, by onnxruntime alone.
+
+A song's lyrics are cleaned, cut into segments of four lines, and read segment by
+segment; the song's distribution is the mean over segments, weighted by their
+number of words. Everyday mood text is read as one segment. The distribution is
+the model's own, before calibration, which belongs to fusion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import InputError, ModelFolderError
+from data_prep.language import detect_language
+from data_prep.lyrics_text import clean_lyrics, segment_lyrics
+from data_prep.model_folder import NETWORK_NAME, TOKENIZER_NAME, ModelCard, folder_hash, read_card
+from data_prep.taxonomy import N_EMOTIONS, native_label_set
+from lyrics_model.ngrams import ngram_batch, ngram_ids
+from lyrics_model.normalisation import normalise
+from lyrics_model.specification import ACTIVATIONS, NgramSpecification
+from lyrics_model.tokens import encode, load_tokenizer, pad
+
+MAX_CHARACTERS: Final = 100_000
+EMBEDDED: Final = Path(__file__).parent / "embedded"
+_TOKEN_BUDGET: Final = 1_024
+
+
+@dataclass(frozen=True)
+class SegmentReading:
+    """One segment: its text, its distribution (6,), and its weight in the song's mean."""
+
+    text: str
+    distribution: NDArray[np.float32]
+    weight: float
+
+
+@dataclass(frozen=True)
+class LyricReading:
+    """What the words of one text say.
+
+    Attributes
+    ----------
+    distribution
+        (6,) float32 that sums to one, or ``None`` with a ``reason``.
+    language
+        ``"ko"`` or ``"en"``; ``None`` where neither.
+    notes
+        Remarks for the user that are no failure.
+    segments
+        Per segment, in order.
+    """
+
+    distribution: NDArray[np.float32] | None
+    language: str | None
+    reason: str | None
+    notes: tuple[str, ...] = ()
+    segments: tuple[SegmentReading, ...] = ()
+
+
+class LyricPredictor:
+    """A loaded lyric model; make one with :meth:`load` and share it between threads."""
+
+    def __init__(self, folder: Path) -> None:
+        import onnxruntime
+
+        self.card: ModelCard = read_card(folder, "lyrics")
+        self.model_hash: str = folder_hash(folder)
+        features = self.card.features
+        try:
+            self._ngrams = NgramSpecification(**features["ngrams"])
+            self._max_tokens = int(features["max_tokens"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise ModelFolderError(
+                f"{folder}: the features of the card do not describe a lyric model: {error}"
+            ) from error
+        self._tokenizer = load_tokenizer(folder / TOKENIZER_NAME)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(
+                str(folder / NETWORK_NAME), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime raises classes of its own
+            raise ModelFolderError(f"{folder / NETWORK_NAME} cannot be loaded: {error}") from error
+        outputs = sum(len(labels) for labels in self.card.labels.values())
+        width = self._session.get_outputs()[0].shape[-1]
+        if width != outputs:
+            raise ModelFolderError(
+                f"{folder}: the network gives {width} outputs, the card's labels are {outputs}"
+            )
+        self._projections: dict[str, NDArray[np.float32]] = {
+            name: np.eye(N_EMOTIONS, dtype=np.float32)
+            if name == "six"
+            else native_label_set(name).projection()
+            for name in self.card.labels
+        }
+
+    @classmethod
+    def load(cls, folder: Path | None = None) -> LyricPredictor:
+        """Load a model folder; the embedded one if ``None``.
+
+        Raises
+        ------
+        ModelFolderError
+            If a file is missing or the labels or features do not fit.
+        """
+        return cls(folder or EMBEDDED)
+
+    def native(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Probabilities of every native head.
+
+        Parameters
+        ----------
+        texts
+            Read as they are: no cleaning, no language gate, no segments.
+
+        Returns
+        -------
+        Head name → (texts, labels) float32.
+        """
+        folded = [normalise(text) for text in texts]
+        pieces = encode(self._tokenizer, folded, self._max_tokens)
+        sizes = [len(labels) for labels in self.card.labels.values()]
+        logits = np.zeros((len(texts), sum(sizes)), dtype=np.float32)
+        for items in _token_batches([len(row) for row in pieces]):
+            ids, weights = ngram_batch([ngram_ids(folded[i], self._ngrams) for i in items])
+            feed: dict[str, Any] = {
+                "input_ids": pad([pieces[i] for i in items]),
+                "ngram_ids": ids,
+                "ngram_weights": weights,
+            }
+            logits[items] = self._session.run(None, feed)[0]
+        edges = np.cumsum(sizes)[:-1]
+        parts = np.split(logits, edges, axis=1)
+        return {
+            name: ACTIVATIONS[name](part) for name, part in zip(self.card.labels, parts, strict=True)
+        }
+
+    def distributions(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """(texts, 6): the card's weighted mixture of the heads, each projected onto the six."""
+        mixture = np.zeros((len(texts), N_EMOTIONS), dtype=np.float32)
+        for name, native in self.native(texts).items():
+            weight = self.card.head_weights[name]
+            if weight > 0:
+                six = native @ self._projections[name]
+                mixture += weight * six / six.sum(axis=1, keepdims=True)
+        mixture /= mixture.sum(axis=1, keepdims=True)
+        return mixture
+
+    def read(self, text: str, *, as_mood: bool = False) -> LyricReading:
+        """Read one text.
+
+        Parameters
+        ----------
+        text
+            Lyrics, or everyday words; at most ``MAX_CHARACTERS`` long.
+        as_mood
+            Read the whole as one segment, without lyric cleaning.
+
+        Raises
+        ------
+        InputError
+            If the text is empty or too long.
+        """
+        return self.read_many([text], as_mood=as_mood)[0]
+
+    def read_many(self, texts: Sequence[str], *, as_mood: bool = False) -> list[LyricReading]:
+        """Read several texts in few network runs; as :meth:`read` for each."""
+        prepared = [self._prepare(text, as_mood) for text in texts]
+        flat = [segment for segments, _, _ in prepared for segment in segments]
+        distributions = self.distributions(flat) if flat else np.zeros((0, N_EMOTIONS))
+        readings = []
+        start = 0
+        for segments, language, reason in prepared:
+            own = distributions[start : start + len(segments)]
+            start += len(segments)
+            if not segments:
+                readings.append(LyricReading(None, language, reason))
+                continue
+            weights = np.array([len(segment.split()) for segment in segments], dtype=np.float32)
+            mean = (weights @ own / weights.sum()).astype(np.float32)
+            readings.append(
+                LyricReading(
+                    distribution=mean / mean.sum(),
+                    language=language,
+                    reason=None,
+                    segments=tuple(
+                        SegmentReading(segment, distribution.astype(np.float32), float(weight))
+                        for segment, distribution, weight in zip(
+                            segments, own, weights, strict=True
+                        )
+                    ),
+                )
+            )
+        return readings
+
+    def _prepare(self, text: str, as_mood: bool) -> tuple[list[str], str | None, str | None]:
+        """Segments to read, the language, and the reason why there is nothing to read."""
+        if not text.strip():
+            raise InputError("the text is empty: expected words in Korean or English")
+        if len(text) > MAX_CHARACTERS:
+            raise InputError(
+                f"the text has {len(text):,} characters, at most {MAX_CHARACTERS:,} are read: "
+                "give one song at a time"
+            )
+        verdict = detect_language(text)
+        if verdict.language is None:
+            return [], None, verdict.reason
+        if as_mood:
+            return [text.strip()], verdict.language, None
+        segments = [s for s in segment_lyrics(clean_lyrics(text)) if s.strip()]
+        if not segments:
+            return [], verdict.language, "no words are left after cleaning"
+        return segments, verdict.language, None
+
+
+def _token_batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Indices in batches of similar length whose padded size stays within the budget."""
+    batches: list[list[int]] = []
+    for index in sorted(range(len(lengths)), key=lengths.__getitem__):
+        batch = batches[-1] if batches else None
+        if batch is not None and lengths[index] * (len(batch) + 1) <= _TOKEN_BUDGET:
+            batch.append(index)
+        else:
+            batches.append([index])
+    return batches

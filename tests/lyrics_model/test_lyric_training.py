@@ -1,0 +1,264 @@
+"""Batches, and a tiny model through pretraining, fine-tuning, export and prediction."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+L = pytest.importorskip("lightning")
+
+from data_prep.errors import ModelFolderError  # noqa: E402
+from data_prep.model_folder import CARD_NAME, ModelCard, write_card  # noqa: E402
+from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
+from lyrics_model.batches import chunk_of_batches, length_batches  # noqa: E402
+from lyrics_model.corpus import FOLDER  # noqa: E402
+from lyrics_model.encoder import LyricNetwork, build_encoder, masked_mean  # noqa: E402
+from lyrics_model.examples import SOURCES, Examples  # noqa: E402
+from lyrics_model.exporting import quantise, to_onnx  # noqa: E402
+from lyrics_model.finetuning import (  # noqa: E402
+    ExampleModule,
+    Finetuning,
+    FinetuningConfiguration,
+)
+from lyrics_model.ngrams import ngram_batch, ngram_ids  # noqa: E402
+from lyrics_model.predictor import LyricPredictor  # noqa: E402
+from lyrics_model.pretraining import (  # noqa: E402
+    Pretraining,
+    PretrainingConfiguration,
+    load_encoder,
+    pretrain,
+)
+from lyrics_model.specification import (  # noqa: E402
+    MASK_ID,
+    EncoderSpecification,
+    LyricModelSpecification,
+    NgramSpecification,
+)
+from lyrics_model.tokens import encode, pad, train_tokenizer  # noqa: E402
+
+TEXTS = [
+    "오늘 너무 우울해",
+    "정말 행복한 하루",
+    "i feel so lonely tonight",
+    "화가 나서 참을 수 없어",
+    "it is a calm morning",
+    "그냥 그런 하루였다",
+] * 8
+ENCODER = EncoderSpecification(
+    vocab_size=160,
+    hidden_size=16,
+    layers=1,
+    attention_heads=2,
+    intermediate_size=32,
+    max_tokens=24,
+)
+SPECIFICATION = LyricModelSpecification(encoder=ENCODER, ngrams=NgramSpecification(buckets=512))
+
+
+def test_length_batches_hold_everything_once_within_the_budget() -> None:
+    lengths = np.random.default_rng(0).integers(3, 60, size=500)
+    batches = length_batches(lengths, 256, np.random.default_rng(1))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(500))
+    assert all(lengths[b].max() * len(b) <= 256 for b in batches)
+
+
+def test_chunks_follow_each_other_without_gap() -> None:
+    lengths = np.random.default_rng(0).integers(3, 60, size=200)
+    one = chunk_of_batches(lengths, 256, seed=3, chunk=0, per_chunk=60)
+    parts = [
+        batch
+        for chunk in range(6)
+        for batch in chunk_of_batches(lengths, 256, seed=3, chunk=chunk, per_chunk=10)
+    ]
+    assert [a.tolist() for a in one] == [b.tolist() for b in parts]
+
+
+def test_masked_mean_leaves_padding_out() -> None:
+    hidden = torch.tensor([[[1.0], [3.0], [100.0]]])
+    mask = torch.tensor([[True, True, False]])
+    assert masked_mean(hidden, mask).item() == 2.0
+
+
+def test_masking_never_touches_special_tokens() -> None:
+    module = Pretraining(ENCODER, PretrainingConfiguration(masked_share=0.5))
+    ids = torch.randint(0, 160, (20, 20), generator=torch.Generator().manual_seed(0))
+    masked, chosen = module.mask(ids, torch.Generator().manual_seed(1))
+    assert not bool(chosen[ids < 5].any())
+    assert bool((masked[~chosen] == ids[~chosen]).all())
+    share = (masked[chosen] == MASK_ID).float().mean().item()
+    assert 0.65 < share < 0.95
+
+
+def _corpus(work: Path) -> None:
+    folder = work / FOLDER
+    folder.mkdir(parents=True)
+    tokenizer = train_tokenizer(TEXTS, ENCODER.vocab_size)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    rows = encode(tokenizer, TEXTS, ENCODER.max_tokens)
+    lengths = [len(row) for row in rows]
+    np.savez(
+        folder / "pieces.npz",
+        pieces=np.concatenate(rows).astype(np.uint16),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]),
+        ratings=np.arange(len(rows)) % 11,
+    )
+    (folder / "specification.json").write_text(json.dumps(asdict(ENCODER)))
+
+
+def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None:
+    def configuration(steps: int) -> PretrainingConfiguration:
+        # The same schedule whatever the steps: constant rate.
+        return PretrainingConfiguration(
+            steps=steps, steps_per_chunk=2, token_budget=128, warmup_steps=1, learning_rate=1e-3
+        )
+
+    class Interrupted(Exception):
+        pass
+
+    for name in ("whole", "broken"):
+        _corpus(tmp_path / name)
+    whole = pretrain(tmp_path / "whole", configuration(6), threads=1)
+    original = Pretraining.training_step
+
+    def failing(self, batch, batch_idx):  # type: ignore[no-untyped-def]
+        if self.global_step == 5:
+            raise Interrupted
+        return original(self, batch, batch_idx)
+
+    Pretraining.training_step = failing  # type: ignore[method-assign]
+    try:
+        with pytest.raises(Interrupted):
+            pretrain(tmp_path / "broken", configuration(6), threads=1)
+    finally:
+        Pretraining.training_step = original  # type: ignore[method-assign]
+    broken = pretrain(tmp_path / "broken", configuration(6), threads=1)
+    states = [load_encoder(path)[0].state_dict() for path in (whole, broken)]
+    for key, value in states[0].items():
+        torch.testing.assert_close(value, states[1][key], rtol=0, atol=0)
+
+
+def _examples() -> Examples:
+    tokenizer = train_tokenizer(TEXTS, ENCODER.vocab_size)
+    n = len(TEXTS)
+    six = np.eye(6, dtype=np.float32)[np.arange(n) % 6]
+    kote = np.full((n, 44), np.nan, dtype=np.float32)
+    kote[::2] = 0.1
+    goemotions = np.full((n, 28), np.nan, dtype=np.float32)
+    goemotions[1::2] = 1 / 28
+    return Examples(
+        pieces=encode(tokenizer, TEXTS, ENCODER.max_tokens),
+        ngrams=[ngram_ids(text, SPECIFICATION.ngrams) for text in TEXTS],
+        targets={"six": six, "kote": kote, "goemotions": goemotions},
+        sources=np.arange(n) % len(SOURCES),
+    )
+
+
+def test_finetuning_steps_with_partial_labels() -> None:
+    examples = _examples()
+    configuration = FinetuningConfiguration(passes=1, chunks=1, token_budget=64)
+    priors = np.stack([examples.prior(i) for i in range(len(SOURCES))])
+    network = LyricNetwork(SPECIFICATION, build_encoder(ENCODER))
+    before = network.deep_head.weight.detach().clone()
+    model = Finetuning(network, configuration, priors, total_steps=5)
+    trainer = L.Trainer(fast_dev_run=True, accelerator="cpu", logger=False)
+    trainer.fit(model, datamodule=ExampleModule(examples, examples, configuration))
+    assert not torch.equal(before, network.deep_head.weight)
+    assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+def _folder(tmp_path: Path) -> tuple[Path, LyricNetwork]:
+    torch.manual_seed(0)
+    network = LyricNetwork(SPECIFICATION, build_encoder(ENCODER)).eval()
+    folder = tmp_path / "model"
+    folder.mkdir()
+    to_onnx(network, tmp_path / "plain.onnx")
+    quantise(tmp_path / "plain.onnx", folder / "model.onnx")
+    train_tokenizer(TEXTS, ENCODER.vocab_size).save(str(folder / "tokenizer.json"))
+    card = ModelCard(
+        kind="lyrics",
+        name="tiny",
+        labels={
+            "six": list(EMOTIONS),
+            "goemotions": list(native_label_set("goemotions").labels),
+            "kote": list(native_label_set("kote").labels),
+        },
+        head_weights={"six": 0.5, "goemotions": 0.25, "kote": 0.25},
+        features=SPECIFICATION.features(),
+    )
+    write_card(folder, card)
+    return folder, network
+
+
+def test_export_serves_what_the_network_says(tmp_path: Path) -> None:
+    folder, network = _folder(tmp_path)
+    predictor = LyricPredictor.load(folder)
+    tokenizer = train_tokenizer(TEXTS, ENCODER.vocab_size)
+    rows = encode(tokenizer, TEXTS[:6], ENCODER.max_tokens)
+    ids, weights = ngram_batch([ngram_ids(text, SPECIFICATION.ngrams) for text in TEXTS[:6]])
+    with torch.no_grad():
+        logits = network(
+            torch.from_numpy(pad(rows)), torch.from_numpy(ids), torch.from_numpy(weights)
+        )
+    expected = torch.softmax(logits[:, :6], dim=1).numpy()
+    np.testing.assert_allclose(predictor.native(TEXTS[:6])["six"], expected, atol=0.02)
+    assert predictor.native(TEXTS[:6])["kote"].shape == (6, 44)
+    six = predictor.distributions(TEXTS[:6])
+    np.testing.assert_allclose(six.sum(axis=1), 1, atol=1e-5)
+
+
+def test_song_is_the_weighted_mean_of_its_segments(tmp_path: Path) -> None:
+    predictor = LyricPredictor.load(_folder(tmp_path)[0])
+    lyrics = "\n".join(f"{i}번째 줄은 오늘 이렇게 노래해 우리" for i in range(10))
+    reading = predictor.read(lyrics)
+    assert reading.distribution is not None
+    assert len(reading.segments) > 1
+    weights = np.array([segment.weight for segment in reading.segments])
+    rows = np.stack([segment.distribution for segment in reading.segments])
+    np.testing.assert_allclose(reading.distribution, weights @ rows / weights.sum(), atol=1e-5)
+    assert len(predictor.read(lyrics, as_mood=True).segments) == 1
+
+
+def test_reading_many_equals_reading_one(tmp_path: Path) -> None:
+    predictor = LyricPredictor.load(_folder(tmp_path)[0])
+    texts = ["오늘 너무 우울해", "i feel so lonely tonight", "😀😀", "정말 " * 40]
+    together = predictor.read_many(texts)
+    assert together[2].distribution is None
+    assert together[2].reason
+    for text, reading in zip(texts, together, strict=True):
+        alone = predictor.read(text)
+        assert alone.language == reading.language
+        if alone.distribution is not None:
+            np.testing.assert_allclose(alone.distribution, reading.distribution, atol=2e-2)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("emotions", ["joy", "calm"], "taxonomy"),
+        ("feature_hash", "0" * 16, "feature hash"),
+        ("kind", "audio", "kind"),
+        ("head_weights", {"six": 1.0}, "head_weights"),
+    ],
+)
+def test_folder_that_does_not_fit_is_refused(
+    tmp_path: Path, key: str, value: object, message: str
+) -> None:
+    folder, _ = _folder(tmp_path)
+    path = folder / CARD_NAME
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content[key] = value
+    path.write_text(json.dumps(content), encoding="utf-8")
+    with pytest.raises(ModelFolderError, match=message):
+        LyricPredictor.load(folder)
+
+
+def test_damaged_network_is_refused(tmp_path: Path) -> None:
+    folder, _ = _folder(tmp_path)
+    (folder / "model.onnx").write_bytes(b"not a network")
+    with pytest.raises(ModelFolderError, match="cannot be loaded"):
+        LyricPredictor.load(folder)
