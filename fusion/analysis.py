@@ -52,7 +52,7 @@ class Analysis:
     ----------
     fused
         The answer, with each branch's calibrated one.
-    lyrics, audio
+    lyric_reading, audio_reading
         The branches' own readings, before calibration; ``None`` where a branch
         was not asked.
     language
@@ -63,8 +63,8 @@ class Analysis:
     """
 
     fused: Fused
-    lyrics: LyricReading | None
-    audio: AudioReading | None
+    lyric_reading: LyricReading | None
+    audio_reading: AudioReading | None
     language: str | None
     notes: tuple[str, ...]
 
@@ -214,8 +214,8 @@ class SongAnalyser:
         settings = self.settings.for_mood() if as_mood else self.settings
         return Analysis(
             fused=fuse(lyrics, audio, settings),
-            lyrics=words,
-            audio=sound,
+            lyric_reading=words,
+            audio_reading=sound,
             language=words.language if words is not None else None,
             notes=(*notes, *reasons),
         )

@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS, as_mapping, emotion_index
-from fusion.combination import Fused, FusedMany, fuse, fuse_many
+from fusion.combination import Fused
 from fusion.reasons import Language, reason
+from fusion.rescoring import catalogue_settings, fused_song, song_vectors
 from fusion.search import EmotionIndex
 from fusion.settings import FusionSettings
 
@@ -220,7 +221,7 @@ def recommend(
     toward
         Emotion to lead to, step by step.
     settings
-        Fusion settings; ``None`` takes those of the embedded models.
+        Fusion settings; ``None`` takes the catalogue's own.
     language
         Language of the reasons.
 
@@ -231,56 +232,10 @@ def recommend(
     CatalogueError
         If the catalogue cannot be read.
     """
+    if settings is None:
+        settings = catalogue_settings(catalogue)
     recommender = Recommender(catalogue.songs(song_filter), settings)
     return recommender.recommend(query, k, toward=toward, language=language)
-
-
-def branch_vectors(
-    songs: Sequence[Song],
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Raw lyric and audio answers of songs, both (n, 6), NaN where there is none."""
-    lyrics = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
-    audio = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
-    for row, song in enumerate(songs):
-        if song.lyrics is not None:
-            lyrics[row] = song.lyrics.distribution
-        if song.audio is not None:
-            audio[row] = song.audio.distribution
-    return lyrics, audio
-
-
-def fuse_songs(songs: Sequence[Song], settings: FusionSettings) -> FusedMany:
-    """Fuse the stored branch answers of songs, in their order."""
-    return fuse_many(*branch_vectors(songs), settings)
-
-
-def fused_song(song: Song, settings: FusionSettings) -> Fused:
-    """Fuse the stored branch answers of one song.
-
-    Raises
-    ------
-    InputError
-        If it has neither.
-    """
-    return fuse(
-        song.lyrics.distribution if song.lyrics is not None else None,
-        song.audio.distribution if song.audio is not None else None,
-        settings,
-    )
-
-
-def song_vectors(songs: Sequence[Song], settings: FusionSettings) -> NDArray[np.float32]:
-    """Fused vectors of songs (n, 6) under these settings; NaN for a song with no answer."""
-    vectors = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
-    stale: list[int] = []
-    for row, song in enumerate(songs):
-        if song.fused is not None and song.fused.made_by == settings.hash:
-            vectors[row] = song.fused.distribution
-        else:
-            stale.append(row)
-    if stale:
-        vectors[stale] = fuse_songs([songs[row] for row in stale], settings).distribution
-    return vectors
 
 
 def _name(song: Song) -> tuple[str, str] | None:

@@ -8,7 +8,8 @@ import pytest
 from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS
-from fusion.recommendation import Recommender, recommend, song_vectors
+from fusion.recommendation import Recommender, recommend
+from fusion.rescoring import song_vectors
 from fusion.settings import FusionSettings
 
 SETTINGS = FusionSettings()

@@ -1,0 +1,144 @@
+"""Rescoring: fused vectors of stored songs, from their branch vectors, without a model.
+
+A catalogue may carry fusion settings of its own, as JSON under ``fusion_settings``
+in its meta data; without them the settings of the embedded models hold.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import CatalogueError
+from data_prep.taxonomy import N_EMOTIONS
+from fusion.combination import Fused, FusedMany, fuse, fuse_many
+from fusion.settings import FusionSettings
+
+if TYPE_CHECKING:
+    from data_prep.catalogue import Catalogue, Song
+
+SETTINGS_KEY: Final = "fusion_settings"
+
+
+def catalogue_settings(catalogue: Catalogue) -> FusionSettings:
+    """The settings a catalogue carries, or those of the embedded models.
+
+    Raises
+    ------
+    InputError
+        If it carries something else.
+    CatalogueError
+        If the catalogue cannot be read.
+    """
+    stored = catalogue.meta().get(SETTINGS_KEY)
+    if not stored:
+        return FusionSettings.load()
+    where = f"the fusion settings kept in {catalogue.name}"
+    try:
+        return FusionSettings.from_dict(json.loads(stored), where)
+    except json.JSONDecodeError as error:
+        raise CatalogueError(f"{where} are not JSON: run `maeum rescore`") from error
+
+
+def keep_settings(catalogue: Catalogue, settings: FusionSettings) -> None:
+    """Have a catalogue carry settings; those of the embedded models need not be carried."""
+    carried = "" if settings == FusionSettings.load() else json.dumps(settings.to_dict())
+    if carried != catalogue.meta().get(SETTINGS_KEY, ""):
+        catalogue.set_meta(SETTINGS_KEY, carried)
+
+
+def rescore(catalogue: Catalogue, settings: FusionSettings, *, only_stale: bool = False) -> int:
+    """Recompute the fused vectors of a catalogue in one transaction, and keep the settings.
+
+    Parameters
+    ----------
+    catalogue
+        Open for writing.
+    settings
+        What to fuse with.
+    only_stale
+        Leave songs alone whose fused vector was made with these settings.
+
+    Returns
+    -------
+    Number of songs rescored.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue cannot be written.
+    """
+    songs = [
+        song
+        for song in catalogue.songs()
+        if not (only_stale and song.fused is not None and song.fused.made_by == settings.hash)
+        and (song.lyrics is not None or song.audio is not None)
+    ]
+    if songs:
+        catalogue.upsert(with_fused(songs, settings))
+    keep_settings(catalogue, settings)
+    return len(songs)
+
+
+def with_fused(songs: Sequence[Song], settings: FusionSettings) -> list[Song]:
+    """The songs with fused vectors made by these settings; each has at least one branch."""
+    from data_prep.catalogue import StageVector
+
+    fused = fuse_songs(songs, settings).distribution
+    return [
+        replace(song, fused=StageVector(vector, settings.hash))
+        for song, vector in zip(songs, fused, strict=True)
+    ]
+
+
+def branch_vectors(
+    songs: Sequence[Song],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Raw lyric and audio answers of songs, both (n, 6), NaN where there is none."""
+    lyrics = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
+    audio = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
+    for row, song in enumerate(songs):
+        if song.lyrics is not None:
+            lyrics[row] = song.lyrics.distribution
+        if song.audio is not None:
+            audio[row] = song.audio.distribution
+    return lyrics, audio
+
+
+def fuse_songs(songs: Sequence[Song], settings: FusionSettings) -> FusedMany:
+    """Fuse the stored branch answers of songs, in their order."""
+    return fuse_many(*branch_vectors(songs), settings)
+
+
+def fused_song(song: Song, settings: FusionSettings) -> Fused:
+    """Fuse the stored branch answers of one song.
+
+    Raises
+    ------
+    InputError
+        If it has neither.
+    """
+    return fuse(
+        song.lyrics.distribution if song.lyrics is not None else None,
+        song.audio.distribution if song.audio is not None else None,
+        settings,
+    )
+
+
+def song_vectors(songs: Sequence[Song], settings: FusionSettings) -> NDArray[np.float32]:
+    """Fused vectors of songs (n, 6) under these settings; NaN for a song with no answer."""
+    vectors = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
+    stale: list[int] = []
+    for row, song in enumerate(songs):
+        if song.fused is not None and song.fused.made_by == settings.hash:
+            vectors[row] = song.fused.distribution
+        else:
+            stale.append(row)
+    if stale:
+        vectors[stale] = fuse_songs([songs[row] for row in stale], settings).distribution
+    return vectors
