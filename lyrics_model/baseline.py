@@ -1,4 +1,4 @@
-"""Baselines of the lyric branch: a constant, and TF-IDF of character n-grams with logistic regression.
+"""Baselines of the lyric branch: a constant, and TF-IDF with logistic regression.
 
 The linear model learns the six emotions from the strongest projected emotion of
 each training text; texts whose strongest emotions tie are dropped, as in the

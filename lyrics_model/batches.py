@@ -44,9 +44,7 @@ def chunk_of_batches(
     chosen: list[NDArray[np.int64]] = []
     pass_number, offset = 0, 0
     while len(chosen) < per_chunk:
-        batches = length_batches(
-            lengths, token_budget, np.random.default_rng([seed, pass_number])
-        )
+        batches = length_batches(lengths, token_budget, np.random.default_rng([seed, pass_number]))
         first = max(wanted.start - offset, 0)
         last = min(wanted.stop - offset, len(batches))
         chosen.extend(batches[first:last])

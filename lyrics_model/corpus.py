@@ -76,7 +76,9 @@ def label_texts(english_copies: int) -> Iterator[str]:
     and more often still where the vocabulary is made, or its words fall apart.
     """
     for split in ("train", "validation"):
-        for row in chain(kote.read(split), kpoem.read(split), goemotions.read(split, language="ko")):
+        for row in chain(
+            kote.read(split), kpoem.read(split), goemotions.read(split, language="ko")
+        ):
             yield row.text
         for row in goemotions.read(split, language="en"):
             for _ in range(english_copies):

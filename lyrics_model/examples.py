@@ -60,8 +60,9 @@ class Examples:
         """(6,) mean of the shared targets of one source, floored at 0.5% and normalised."""
         six = self.targets["six"][self.sources == source]
         mean = np.nanmean(six, axis=0) if len(six) else np.full(N_EMOTIONS, 1 / N_EMOTIONS)
-        mean = np.maximum(mean, 0.005)
-        return (mean / mean.sum()).astype(np.float32)
+        floored = np.maximum(mean, 0.005)
+        prior: NDArray[np.float32] = (floored / floored.sum()).astype(np.float32)
+        return prior
 
 
 @dataclass(frozen=True)

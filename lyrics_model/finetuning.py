@@ -207,8 +207,14 @@ class Finetuning(L.LightningModule):
         wide = [*self.network.ngrams.parameters(), *self.network.wide_head.parameters()]
         optimizer = torch.optim.AdamW(
             [
-                {"params": list(self.network.encoder.parameters()), "lr": configuration.encoder_rate},
-                {"params": list(self.network.deep_head.parameters()), "lr": configuration.head_rate},
+                {
+                    "params": list(self.network.encoder.parameters()),
+                    "lr": configuration.encoder_rate,
+                },
+                {
+                    "params": list(self.network.deep_head.parameters()),
+                    "lr": configuration.head_rate,
+                },
                 {"params": wide, "lr": configuration.wide_rate},
             ],
             weight_decay=configuration.weight_decay,

@@ -139,7 +139,8 @@ class LyricPredictor:
         edges = np.cumsum(sizes)[:-1]
         parts = np.split(logits, edges, axis=1)
         return {
-            name: ACTIVATIONS[name](part) for name, part in zip(self.card.labels, parts, strict=True)
+            name: ACTIVATIONS[name](part)
+            for name, part in zip(self.card.labels, parts, strict=True)
         }
 
     def distributions(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import lightning as L
 import numpy as np
@@ -54,7 +54,9 @@ class PretrainingConfiguration:
 
     def __post_init__(self) -> None:
         if self.steps < self.steps_per_chunk:
-            raise InputError(f"--steps {self.steps} is less than one chunk ({self.steps_per_chunk})")
+            raise InputError(
+                f"--steps {self.steps} is less than one chunk ({self.steps_per_chunk})"
+            )
         if not 0 < self.masked_share < 1:
             raise InputError(f"masked_share {self.masked_share} is not between 0 and 1")
 
@@ -66,7 +68,7 @@ def word2vec_embeddings(
 
     Returns (vocab_size, hidden_size) with standard deviation 0.04.
     """
-    from gensim.models import Word2Vec  # type: ignore[import-untyped]
+    from gensim.models import Word2Vec
 
     class Sentences:
         def __iter__(self) -> Iterator[list[str]]:
@@ -146,12 +148,12 @@ class Pretraining(L.LightningModule):
         self.specification = specification
         self.configuration = configuration
         self.encoder = build_encoder(specification)
-        self.words = RobertaLMHead(self.encoder.config)
+        self.words: nn.Module = RobertaLMHead(self.encoder.config)  # type: ignore[no-untyped-call]
         table = self.encoder.embeddings.word_embeddings
         if embeddings is not None:
             with torch.no_grad():
                 table.weight.copy_(torch.from_numpy(embeddings))
-        self.words.decoder.weight = table.weight
+        self.words.decoder.weight = table.weight  # type: ignore[union-attr]
         self.rating = nn.Linear(specification.hidden_size, RATINGS)
 
     def mask(self, input_ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -191,7 +193,7 @@ class Pretraining(L.LightningModule):
             loss = loss + self.configuration.rating_weight * rating_loss
             self.log("rating_loss", rating_loss, prog_bar=True)
         self.log("word_loss", word_loss, prog_bar=True)
-        return cast(Tensor, loss)
+        return loss
 
     def configure_optimizers(self) -> Any:
         configuration = self.configuration

@@ -117,7 +117,7 @@ def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None
             steps=steps, steps_per_chunk=2, token_budget=128, warmup_steps=1, learning_rate=1e-3
         )
 
-    class Interrupted(Exception):
+    class InterruptedRunError(Exception):
         pass
 
     for name in ("whole", "broken"):
@@ -127,12 +127,12 @@ def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None
 
     def failing(self, batch, batch_idx):  # type: ignore[no-untyped-def]
         if self.global_step == 5:
-            raise Interrupted
+            raise InterruptedRunError
         return original(self, batch, batch_idx)
 
     Pretraining.training_step = failing  # type: ignore[method-assign]
     try:
-        with pytest.raises(Interrupted):
+        with pytest.raises(InterruptedRunError):
             pretrain(tmp_path / "broken", configuration(6), threads=1)
     finally:
         Pretraining.training_step = original  # type: ignore[method-assign]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from data_prep.errors import InputError, ModelFolderError
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.normalisation import normalise
 from lyrics_model.specification import (
@@ -16,8 +17,6 @@ from lyrics_model.specification import (
 )
 from lyrics_model.tokens import encode, load_tokenizer, pad, train_tokenizer
 
-from data_prep.errors import InputError, ModelFolderError
-
 
 @pytest.mark.parametrize(
     ("text", "expected"),
@@ -28,7 +27,7 @@ from data_prep.errors import InputError, ModelFolderError
         ("하하하하하하하하", "하하하"),
         ("하하호호하하호호하하호호하하호호", "하하호호하하호호하하호호하하호호"),
         ("look https://example.org/a?b=c now", "look now"),
-        ("It’s “fine”…", "it's \"fine\"."),
+        ("It’s “fine”…", 'it\'s "fine".'),
         ("각", "각"),
     ],
 )
