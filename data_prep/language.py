@@ -230,7 +230,7 @@ def _latin(text: str) -> LanguageVerdict:
 
 def _guess(words: list[str]) -> str:
     """Language code by py3langid, loaded here because it takes a second and is seldom needed."""
-    import py3langid  # type: ignore[import-untyped]
+    import py3langid
 
     return str(py3langid.classify(" ".join(words))[0])
 

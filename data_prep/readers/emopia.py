@@ -56,6 +56,7 @@ SOUND_FONTS: Final = (
     Path("/usr/share/soundfonts/FluidR3_GM.sf2"),
 )
 
+_UNFINISHED: Final = ".render-"
 _ARCHIVES: Final = {"train": "train_midi.zip", "validation": "val_midi.zip"}
 
 
@@ -131,6 +132,9 @@ def render(
             "the program fluidsynth is missing: install it (Debian: apt-get install fluidsynth)"
         )
     cache.mkdir(parents=True, exist_ok=True)
+    for left in cache.glob(f"{_UNFINISHED}*"):  # of a run that was killed
+        if time.time() - left.stat().st_mtime > RENDER_TIMEOUT_S:
+            shutil.rmtree(left, ignore_errors=True)
     jobs = [
         (split, clip)
         for split in _ARCHIVES
@@ -154,9 +158,9 @@ def render(
 
 
 def _render_clip(split: str, clip: str, cache: Path, font: Path) -> None:
-    import soundfile  # type: ignore[import-untyped]
+    import soundfile
 
-    with tempfile.TemporaryDirectory(dir=cache, prefix=".render-") as folder:
+    with tempfile.TemporaryDirectory(dir=cache, prefix=_UNFINISHED) as folder:
         midi, wav, flac = (Path(folder) / name for name in ("clip.mid", "clip.wav", "clip.flac"))
         with _archive(require(f"audio/emopia/{_ARCHIVES[split]}")) as archive:
             midi.write_bytes(archive.read(f"{clip}.mid"))
