@@ -282,7 +282,10 @@ def _make_emotify() -> dict[str, Any]:
     strata: defaultdict[str, list[str]] = defaultdict(list)
     for row in emotify.read():
         strata[row.group.partition("-")[0]].append(row.group)
-    return {"rule": "five folds by recording, stratified by genre", "folds": make_folds(strata)}
+    return {
+        "rule": "five folds by recording, stratified by genre; an artist may be in several",
+        "folds": make_folds(strata),
+    }
 
 
 def _make_emopia() -> dict[str, Any]:
