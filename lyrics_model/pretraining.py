@@ -153,7 +153,7 @@ class Pretraining(L.LightningModule):
         if embeddings is not None:
             with torch.no_grad():
                 table.weight.copy_(torch.from_numpy(embeddings))
-        self.words.decoder.weight = table.weight  # type: ignore[union-attr]
+        self.words.decoder.weight = table.weight
         self.rating = nn.Linear(specification.hidden_size, RATINGS)
 
     def mask(self, input_ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:

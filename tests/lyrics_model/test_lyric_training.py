@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import asdict
 from pathlib import Path
 
@@ -120,8 +121,8 @@ def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None
     class InterruptedRunError(Exception):
         pass
 
-    for name in ("whole", "broken"):
-        _corpus(tmp_path / name)
+    _corpus(tmp_path / "whole")
+    shutil.copytree(tmp_path / "whole", tmp_path / "broken")
     whole = pretrain(tmp_path / "whole", configuration(6), threads=1)
     original = Pretraining.training_step
 
