@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -87,7 +88,7 @@ def lyric_tasks(moods: Path = MOOD_TEST) -> list[LyricTask]:
     MissingDataError
         If none is.
     """
-    makers = [
+    makers: list[Callable[[], LyricTask]] = [
         lambda: _task("KOTE test", kote.read("test"), "kote"),
         lambda: _task("KPoEM 한용운, lines", kpoem.read("test", unit="line"), "kote"),
         lambda: _task("KPoEM 한용운, texts", kpoem.read("test", unit="text"), "kote"),
@@ -125,7 +126,7 @@ def score(task: LyricTask, estimated: NDArray[np.float32], *, seed: int = 0) -> 
         "macro_f1": f1(task.labels, predictions),
         "macro_f1_interval": bootstrap_interval(f1, task.labels, predictions, seed=seed),
         "accuracy": accuracy(task.labels, predictions),
-        "balanced_accuracy": balanced_accuracy(task.labels, predictions, N_EMOTIONS),
+        "balanced_accuracy": balanced_accuracy(task.labels, predictions),
         "nll": nll(estimated, task.labels),
         "ece": ece(estimated, task.labels),
         "top1": top_k_agreement(task.reference, estimated, 1),
@@ -165,15 +166,16 @@ def parallel_agreement(predictor: LyricPredictor) -> dict[str, float] | None:
     }
 
 
+def _repeat(shares: NDArray[np.float32], texts: Sequence[str]) -> NDArray[np.float32]:
+    return np.tile(shares, (len(texts), 1))
+
+
 def _classifiers() -> dict[str, Classifier]:
     classifiers: dict[str, Classifier] = {}
     for corpus, description in CORPORA.items():
         print(f"fitting the linear baseline on {description} …", file=sys.stderr, flush=True)
         texts, labels = training_rows(corpus)  # type: ignore[arg-type]
-        shares = constant(labels)
-        classifiers[f"constant ({description})"] = lambda new, shares=shares: np.tile(
-            shares, (len(new), 1)
-        )
+        classifiers[f"constant ({description})"] = partial(_repeat, constant(labels))
         classifiers[f"linear ({description})"] = linear_classifier(texts, labels)
     return classifiers
 

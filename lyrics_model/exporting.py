@@ -6,7 +6,7 @@ import json
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -25,11 +25,12 @@ from data_prep.taxonomy import EMOTIONS, native_label_set
 from lyrics_model.corpus import tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.finetuning import CHECKPOINTS, load_network
+from lyrics_model.mixture import choose_head_weights
 from lyrics_model.ngrams import ngram_batch, ngram_ids
+from lyrics_model.predictor import LyricPredictor
 from lyrics_model.specification import CLS_ID, SEP_ID
 
 INPUTS: Final = ("input_ids", "ngram_ids", "ngram_weights")
-DEFAULT_HEAD_WEIGHTS: Final[Mapping[str, float]] = {"six": 1.0, "goemotions": 0.0, "kote": 0.0}
 
 
 def to_onnx(network: LyricNetwork, path: Path) -> None:
@@ -114,7 +115,6 @@ def export(
     work: Path,
     folder: Path,
     *,
-    head_weights: Mapping[str, float] | None = None,
     name: str = "maeum lyrics, first edition",
 ) -> Path:
     """Write a model folder from ``work``'s fine-tuned checkpoint.
@@ -132,21 +132,25 @@ def export(
         to_onnx(network, plain)
         quantise(plain, folder / NETWORK_NAME)
     _copy_compact(tokenizer_path(work), folder / TOKENIZER_NAME)
-    weights = dict(head_weights or DEFAULT_HEAD_WEIGHTS)
-    total = sum(weights.values())
+    heads = [head for head, _ in specification.heads]
     card = ModelCard(
         kind="lyrics",
         name=name,
         labels={
             head: list(EMOTIONS) if head == "six" else list(native_label_set(head).labels)
-            for head, _ in specification.heads
+            for head in heads
         },
-        head_weights={head: weights[head] / total for head, _ in specification.heads},
+        head_weights={head: 1.0 / len(heads) for head in heads},
         features=json.loads(json.dumps(specification.features())),
         training_data=training_data(),
         commit=commit_of(Path(__file__).parent),
     )
     write_card(folder, card)
+    weights, figures = choose_head_weights(LyricPredictor.load(folder))
+    rounded = {source: round(value, 4) for source, value in figures.items()}
+    card = replace(card, head_weights=weights, metrics={"validation_macro_f1": rounded})
+    write_card(folder, card)
+    print(f"head weights {weights}; validation macro-F1 {rounded}")
     size = (folder / NETWORK_NAME).stat().st_size / 1e6
     parameters = sum(np.prod(p.shape) for p in network.parameters())
     print(f"{int(parameters):,} parameters, {size:.1f} MB → {folder}")
