@@ -12,7 +12,7 @@ PACKAGES := lyrics_model audio_model fusion data_prep app
 COMPILE := $(BIN)/python -m compileall -q $(PACKAGES)
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test check bench figures pin clean environment environment-train
+.PHONY: help serve test check bench figures demo pin clean environment environment-train
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -33,6 +33,11 @@ bench: environment-train ## speed as ratios against reference libraries, in one 
 
 figures: environment-train ## writes the measured figures into README.md
 	$(BIN)/python -m benchmarks.figures
+
+demo: environment ## makes the demo catalogue anew from the data folder (MAEUM_DATA)
+	$(BIN)/python -m data_prep.demo_songs .work/demo
+	@mkdir -p app/demo
+	$(BIN)/maeum index .work/demo/*.csv --catalogue app/demo/catalogue.db --no-paths
 
 environment: $(VENV)/.serve ## .venv with what serving needs
 	@$(COMPILE)
