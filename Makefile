@@ -34,7 +34,7 @@ bench: environment-train ## speed as ratios against reference libraries, in one 
 figures: environment-train ## writes the measured figures into README.md
 	$(BIN)/python -m benchmarks.figures
 
-demo: environment ## makes the demo catalogue anew from the data folder (MAEUM_DATA)
+demo: environment ## writes the demo catalogue from the data folder (MAEUM_DATA)
 	$(BIN)/python -m data_prep.demo_songs .work/demo
 	@mkdir -p app/demo
 	$(BIN)/maeum index .work/demo/*.csv --catalogue app/demo/catalogue.db --no-paths
