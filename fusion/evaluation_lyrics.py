@@ -231,7 +231,7 @@ def evaluate_lyrics(
 
 def lyrics_markdown(results: dict[str, Any]) -> str:
     """The tables of ``lyrics.md``."""
-    lines = ["# Lyric branch on held-out texts", ""]
+    lines = ["# Lyric branch on held-out texts", "", "Command: `maeum evaluate lyrics`.", ""]
     for test in results["tests"]:
         lines += [
             f"## {test['name']} (n = {test['n']:,}, {test['ties_left_out']:,} ties left out)",

@@ -1,0 +1,95 @@
+"""Model cards: the README of a model folder, written from its card and an evaluation.
+
+Figures in a card are those the evaluation just measured; nothing is typed by
+hand. The same figures go into ``model.json`` under ``metrics``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Final
+
+from data_prep.model_folder import ModelCard, folder_hash, read_card, write_card
+
+README_NAME: Final = "README.md"
+
+_PURPOSE: Final = {
+    "lyrics": (
+        "Reads Korean and English words - song lyrics, or a sentence about a mood - and answers "
+        "with six emotions (joy, tension, calm, sadness, anger, neutral). A RoBERTa encoder "
+        "trained from nothing beside hashed character n-grams, int8 ONNX."
+    ),
+    "audio": (
+        "Hears a recording (16 kHz, 48-band log-mel) and answers with six emotions (joy, tension, "
+        "calm, sadness, anger, neutral). Five small networks in one ONNX file, each trained "
+        "without one fold of the data, so that every figure below is out of fold."
+    ),
+}
+_LIMITS: Final = {
+    "lyrics": (
+        "It learned from film reviews, online comments and poems, not from song lyrics, for which "
+        "no open labelled set exists. It does not know irony, stories told by a character, or "
+        "other languages (those are refused). Emotions are guesses about words, no diagnosis of "
+        "a person; do not use it to judge anybody."
+    ),
+    "audio": (
+        "It learned from sung phrases of actors, 320 recordings of four Western genres, and piano "
+        "pieces rendered from MIDI: music unlike these is read with less certainty. Emotion labels "
+        "of music differ between listeners. Its training data allow non-commercial use only, and "
+        "so do the weights."
+    ),
+}
+
+
+def write_model_card(folder: Path, card: ModelCard, figures: dict[str, Any], tables: str) -> None:
+    """Put an evaluation into a model folder: ``metrics`` of the card, and its README.
+
+    Parameters
+    ----------
+    folder
+        Model folder; its network and labels stay as they are.
+    card
+        The folder's card.
+    figures
+        What goes into ``metrics`` under ``evaluation``.
+    tables
+        Markdown of the evaluation, headings from level two on.
+    """
+    card = replace(card, metrics={**card.metrics, "evaluation": figures})
+    write_card(folder, card)
+    rows = "\n".join(
+        f"| {data.name} | {data.rows:,} | {data.use} | {data.licence} |"
+        for data in card.training_data
+    )
+    weights = ", ".join(f"{head} {weight:g}" for head, weight in card.head_weights.items())
+    text = f"""# {card.name}
+
+{_PURPOSE[card.kind]}
+
+- Folder hash `{folder_hash(folder)}`, taxonomy {card.taxonomy_version}, trained at `{card.commit}`.
+- Heads and their weight in the served six: {weights}.
+- Temperature {card.temperature:.3f} (fitted on validation data).
+
+## Training data
+
+| data | rows | used for | licence |
+|---|---|---|---|
+{rows}
+
+## Limits
+
+{_LIMITS[card.kind]}
+
+{tables.strip()}
+"""
+    (folder / README_NAME).write_text(text, encoding="utf-8")
+
+
+def set_calibration(
+    folder: Path, card: ModelCard, *, temperature: float, prior: tuple[float, ...]
+) -> ModelCard:
+    """Store a fitted temperature and prior in a folder's card and return the new card."""
+    card = replace(card, temperature=temperature, prior=list(prior))
+    write_card(folder, card)
+    return read_card(folder, card.kind)
