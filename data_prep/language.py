@@ -79,6 +79,8 @@ _ENGLISH_VOCABLE: Final = re.compile(
     r"doo+|boo*p|shoo*p|fa+|ra+h*|pa+|ro+m|woo+h*|oi+|he+y+)+"
 )
 
+_LONE_VOCABLE: Final = re.compile(r"(?:la|na|da|ba|doo|sha|du){2,}h*|(?:ooh){2,}|o{3,}h*|a{3,}h*")
+
 # Common English words, none of which is common in another language of this script.
 _ENGLISH: Final = """
 the and you your you're you've you'll you'd i'm i've i'll i'd it's that's don't can't won't
@@ -243,9 +245,9 @@ def _only_vocables(text: str) -> bool:
         for word in words
         if _KOREAN_VOCABLE.fullmatch(word) or _ENGLISH_VOCABLE.fullmatch(word)
     ]
-    enough = len(words) > 1 or (
-        len(words) == 1 and len(words[0]) > (4 if words[0].isascii() else 1)
-    )
+    if len(words) == 1 and words[0].isascii():  # "hey", "woohoo" alone may be a mood
+        return bool(_LONE_VOCABLE.fullmatch(words[0]))
+    enough = len(words) > 1 or (len(words) == 1 and len(words[0]) > 1)
     return enough and len(vocables) >= 0.9 * len(words)
 
 

@@ -37,6 +37,7 @@ def test_korean(text: str) -> None:
         "Beyoncé party tonight",
         "café vibes",
         "hey",
+        "Woohoo!!",
         "I am DONE with this!!! 😎😎",
         "feeling kinda lonely tonight, can't sleep ngl",
         "Las Vegas road trip",
@@ -79,6 +80,7 @@ def test_no_words(text: str) -> None:
     "text",
     [
         "la la la la",
+        "lalala",
         "우 우 우",
         "우우우우",
         "라라라 라라라 라라",
