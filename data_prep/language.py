@@ -80,6 +80,7 @@ _ENGLISH_VOCABLE: Final = re.compile(
 )
 
 _LONE_VOCABLE: Final = re.compile(r"(?:la|na|da|ba|doo|sha|du){2,}h*|(?:ooh){2,}|o{3,}h*|a{3,}h*")
+_EXCLAMATION: Final = re.compile(r"오+예+|와+우*|야+호*|아하+|어허+|으음+|헤이|아싸")
 
 # Common English words, none of which is common in another language of this script.
 _ENGLISH: Final = """
@@ -247,6 +248,8 @@ def _only_vocables(text: str) -> bool:
     ]
     if len(words) == 1 and words[0].isascii():  # "hey", "woohoo" alone may be a mood
         return bool(_LONE_VOCABLE.fullmatch(words[0]))
+    if len(words) == 1 and _EXCLAMATION.fullmatch(words[0]):
+        return False
     enough = len(words) > 1 or (len(words) == 1 and len(words[0]) > 1)
     return enough and len(vocables) >= 0.9 * len(words)
 

@@ -20,6 +20,8 @@ from data_prep.language import detect_language
         "나야 나",
         "하하하",
         "와",
+        "야호!",
+        "오예~",
     ],
 )
 def test_korean(text: str) -> None:
