@@ -165,7 +165,8 @@ class SongAnalyser:
         Parameters
         ----------
         text
-            Lyrics or a mood sentence.
+            Lyrics or a mood sentence. Lone surrogates, which no encoding can
+            carry, are read as question marks.
         audio
             Path of a recording.
         as_mood
@@ -179,9 +180,18 @@ class SongAnalyser:
         """
         if text is None and audio is None:
             raise InputError("nothing to analyse: expected a text, a recording, or both")
-        words = self.lyric_predictor.read(text, as_mood=as_mood) if text is not None else None
-        sound = self.audio_predictor.read_file(Path(audio)) if audio is not None else None
+        words = self.read_words(text, as_mood=as_mood) if text is not None else None
+        sound = self.read_sound(Path(audio)) if audio is not None else None
         return self.combine(words, sound, as_mood=as_mood)
+
+    def read_words(self, text: str, *, as_mood: bool = False) -> LyricReading:
+        """The lyric branch's own reading; raises as :meth:`analyse`."""
+        encodable = text.encode("utf-8", "replace").decode("utf-8")
+        return self.lyric_predictor.read(encodable, as_mood=as_mood)
+
+    def read_sound(self, path: Path) -> AudioReading:
+        """The audio branch's own reading; raises as :meth:`analyse`."""
+        return self.audio_predictor.read_file(path)
 
     def combine(
         self,

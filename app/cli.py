@@ -1,0 +1,476 @@
+"""The command line, ``maeum``.
+
+Exit codes: 0 fine, 1 some inputs failed and were reported, 2 usage or input
+error, 130 interrupted. What a command prints goes to standard output, everything
+about its work to standard error. Nothing but typer is imported before a command
+knows that it needs it, so that a mood is answered within a second.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from app.evaluation_commands import evaluate_app
+from app.training_commands import export_app, prepare_app, pretrain_app, train_app
+from data_prep.errors import InputError, MaeumError
+
+if TYPE_CHECKING:
+    from data_prep.catalogue import SongFilter
+    from fusion.analysis import SongAnalyser
+    from fusion.settings import FusionSettings
+
+
+class _Commands(TyperGroup):
+    """Turns expected failures into one line and the right exit code, for every command."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # a closed pipe shows here, not while Python shuts down
+            return result
+        except MaeumError as error:
+            typer.echo(f"maeum: {_one_line(str(error))}", err=True)
+            raise typer.Exit(2) from None
+        except KeyboardInterrupt:
+            typer.echo("maeum: interrupted", err=True)
+            raise typer.Exit(130) from None
+        except BrokenPipeError:
+            # Whoever read the output has seen enough.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+
+
+app = typer.Typer(
+    name="maeum",
+    help="Reads the emotion of songs from words and sound, and finds songs for a mood.",
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.add_typer(evaluate_app, name="evaluate")
+app.add_typer(prepare_app, name="prepare")
+app.add_typer(pretrain_app, name="pretrain")
+app.add_typer(train_app, name="train")
+app.add_typer(export_app, name="export-model")
+
+
+class ExportFormat(StrEnum):
+    """Formats of ``maeum export``."""
+
+    csv = "csv"
+    jsonl = "jsonl"
+    parquet = "parquet"
+    m3u8 = "m3u8"
+
+
+CatalogueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--catalogue",
+        metavar="URL",
+        help="Path or database URL of the catalogue. Default: MAEUM_CATALOGUE, else your own "
+        "catalogue, else (for reading) the demo catalogue.",
+    ),
+]
+LyricsModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-lyrics",
+        metavar="FOLDER",
+        envvar="MAEUM_LYRICS_MODEL",
+        help="Model folder for words.",
+    ),
+]
+AudioModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-audio",
+        metavar="FOLDER",
+        envvar="MAEUM_AUDIO_MODEL",
+        help="Model folder for sound.",
+    ),
+]
+FusionOption = Annotated[
+    Path | None,
+    typer.Option("--fusion", metavar="FILE", help="Fusion settings, a JSON file."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+ErrorsOption = Annotated[
+    Path | None,
+    typer.Option("--errors", metavar="FILE", help="Write every failure here, as JSON lines."),
+]
+YearFromOption = Annotated[
+    int | None, typer.Option("--year-from", help="Only songs of this year or later.")
+]
+YearToOption = Annotated[
+    int | None, typer.Option("--year-to", help="Only songs of this year or earlier.")
+]
+GenreOption = Annotated[str | None, typer.Option("--genre", help="Only songs of this genre.")]
+ArtistOption = Annotated[str | None, typer.Option("--artist", help="Only songs by this artist.")]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="Only songs in this language, e.g. ko or en.")
+]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"maeum {version('maeum')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Options before any command."""
+
+
+@app.command()
+def recommend(
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="A mood in everyday words.")
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option("--audio", metavar="FILE", help="A recording to find songs like.")
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of songs.")] = 5,
+    year_from: YearFromOption = None,
+    year_to: YearToOption = None,
+    genre: GenreOption = None,
+    artist: ArtistOption = None,
+    language: LanguageOption = None,
+    toward: Annotated[
+        str | None,
+        typer.Option(
+            "--toward", metavar="EMOTION", help="Lead from the mood to this emotion, song by song."
+        ),
+    ] = None,
+    m3u: Annotated[
+        Path | None, typer.Option("--m3u", metavar="FILE", help="Write the songs as a playlist.")
+    ] = None,
+    as_json: JsonOption = False,
+    catalogue: CatalogueOption = None,
+    fusion: FusionOption = None,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
+) -> None:
+    """Find songs for a mood, or songs like a recording, each with the reason."""
+    from app.demo import catalogue_to_read
+    from data_prep.catalogue import Catalogue
+    from data_prep.taxonomy import emotion_index
+    from fusion.recommendation import Recommender
+    from fusion.rescoring import catalogue_settings
+
+    if text is None and audio is None:
+        raise InputError(
+            'nothing to go by: give a mood, as in `maeum recommend "TEXT"`, or --audio'
+        )
+    if toward is not None:
+        emotion_index(toward)
+    if m3u is not None:
+        from app.atomic_file import check_writable
+
+        check_writable(m3u)
+    where = _song_filter(year_from, year_to, genre, artist, language)
+    with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as songs:
+        kept = catalogue_settings(songs)
+        analyser = _analyser(model_lyrics, model_audio, fusion, kept)
+        analysis = analyser.analyse(text, audio, as_mood=True)
+        settings = analyser.settings if fusion is not None else kept
+        recommender = Recommender(songs.songs(where), settings)
+        if len(recommender) == 0 and songs.count() == 0:
+            raise InputError(f"{songs.name} holds no songs: add some with `maeum index PATH`")
+    results = recommender.recommend(analysis, k, toward=toward)
+    if m3u is not None:
+        from app.playlist import write_playlist
+
+        write_playlist([result.song for result in results], m3u)
+    if as_json:
+        found = [result.to_json() for result in results]
+        _print_json({"query": analysis.to_json(), "results": found})
+        return
+    from app.plain_text import analysis_lines, recommendation_lines
+
+    _print_lines([*analysis_lines(analysis), "", *recommendation_lines(results)])
+    if not results:
+        typer.echo("no song passes these filters", err=True)
+
+
+@app.command()
+def analyse(
+    text: Annotated[
+        str | None, typer.Option("--text", metavar="TEXT", help="Words to read.")
+    ] = None,
+    lyrics: Annotated[
+        Path | None, typer.Option("--lyrics", metavar="FILE", help="A text file with lyrics.")
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option("--audio", metavar="FILE", help="A recording.")
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="A table (csv, tsv, jsonl, parquet) with the columns id and text, lyrics, "
+            "lyrics_path or audio_path.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            "--out", metavar="FILE", help="Where a table's results go; the ending says how."
+        ),
+    ] = None,
+    errors: ErrorsOption = None,
+    as_json: JsonOption = False,
+    fusion: FusionOption = None,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
+) -> None:
+    """Read the emotions of one song, or of every row of a table."""
+    if table is not None:
+        if text is not None or lyrics is not None or audio is not None:
+            raise InputError("--table goes without --text, --lyrics and --audio")
+        if out is None:
+            raise InputError("--table needs --out FILE for the results")
+        _analyse_table(table, out, errors, as_json, _analyser(model_lyrics, model_audio, fusion))
+        return
+    if out is not None or errors is not None:
+        raise InputError("--out and --errors go with --table")
+    if text is not None and lyrics is not None:
+        raise InputError("--text and --lyrics are two ways to give the words: use one of them")
+    if text is None and lyrics is None and audio is None:
+        raise InputError("nothing to analyse: give --text, --lyrics, --audio or --table")
+
+    from app.table import is_sentence
+
+    analyser = _analyser(model_lyrics, model_audio, fusion)
+    as_mood = text is not None and audio is None and is_sentence(text)
+    if lyrics is not None:
+        from app.lyric_files import read_lyric_file
+
+        text = read_lyric_file(lyrics)
+    analysis = analyser.analyse(text, audio, as_mood=as_mood)
+    if as_json:
+        _print_json(analysis.to_json())
+        return
+    from app.plain_text import analysis_lines
+
+    _print_lines(analysis_lines(analysis))
+
+
+@app.command()
+def index(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(metavar="PATH…", help="Folders of music, sound files, or tables of songs."),
+    ],
+    catalogue: CatalogueOption = None,
+    source: Annotated[
+        str | None,
+        typer.Option("--source", metavar="NAME", help="Name to keep with the songs."),
+    ] = None,
+    no_paths: Annotated[
+        bool, typer.Option("--no-paths", help="Store no local paths, for a catalogue to publish.")
+    ] = False,
+    errors: ErrorsOption = None,
+    as_json: JsonOption = False,
+    fusion: FusionOption = None,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
+) -> None:
+    """Analyse songs into a catalogue; those that are there and unchanged are left alone."""
+    from app.atomic_file import check_writable
+    from app.demo import catalogue_to_write
+    from app.failures import show_failures, write_failures
+    from app.indexing import index_songs
+    from app.song_sources import song_sources
+    from data_prep.catalogue import Catalogue
+    from fusion.rescoring import catalogue_settings
+
+    if errors is not None:
+        check_writable(errors)
+    sources = [one for path in paths for one in song_sources(path, source)]
+    with Catalogue.open(catalogue_to_write(catalogue), create=True) as songs:
+        analyser = _analyser(model_lyrics, model_audio, fusion, catalogue_settings(songs))
+        report = index_songs(songs, sources, analyser, keep_paths=not no_paths)
+        count = songs.count()
+        name = songs.name
+    if errors is not None:
+        write_failures(errors, report.failures)
+    typer.echo(
+        f"{report.new:,} new, {report.changed:,} changed, {report.unchanged:,} unchanged, "
+        f"{len(report.failures):,} failed; {count:,} songs in {name}",
+        err=True,
+    )
+    show_failures(report.failures, errors)
+    if as_json:
+        _print_json({"catalogue": name, "songs": count, **report.to_json()})
+    if report.failures:
+        raise typer.Exit(1)
+
+
+@app.command()
+def export(
+    form: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", metavar="FILE", help="Where to; standard output if not given."),
+    ] = None,
+    catalogue: CatalogueOption = None,
+    year_from: YearFromOption = None,
+    year_to: YearToOption = None,
+    genre: GenreOption = None,
+    artist: ArtistOption = None,
+    language: LanguageOption = None,
+) -> None:
+    """Write a catalogue as a table or a playlist."""
+    from app.demo import catalogue_to_read
+    from app.exporting import export_songs
+    from data_prep.catalogue import Catalogue
+
+    where = _song_filter(year_from, year_to, genre, artist, language)
+    with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as opened:
+        songs = opened.songs(where)
+    export_songs(songs, form.value, out)
+
+
+@app.command()
+def rescore(
+    fusion: FusionOption = None,
+    catalogue: CatalogueOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Fuse the stored answers of a catalogue again, without reading a single song.
+
+    Without --fusion, the settings of the embedded models are used.
+    """
+    from app.demo import catalogue_to_write
+    from data_prep.catalogue import Catalogue
+    from fusion.rescoring import rescore as rescore_catalogue
+    from fusion.settings import FusionSettings
+
+    settings = FusionSettings.load(fusion)
+    with Catalogue.open(catalogue_to_write(catalogue)) as songs:
+        rescored = rescore_catalogue(songs, settings)
+        name = songs.name
+    if as_json:
+        _print_json({"catalogue": name, "rescored": rescored, "fusion": settings.hash})
+    else:
+        typer.echo(f"{rescored:,} songs rescored in {name}")
+
+
+@app.command()
+def serve(
+    catalogue: CatalogueOption = None,
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")] = 7860,
+) -> None:
+    """Serve the web page."""
+    from app.demo import catalogue_to_read
+    from app.page import serve as serve_page
+
+    serve_page(catalogue_to_read(catalogue), host, port)
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # never fail on a terminal's narrow alphabet
+    try:
+        app()
+    except KeyboardInterrupt:  # outside of any command
+        sys.exit(130)
+
+
+def _analyser(
+    model_lyrics: Path | None,
+    model_audio: Path | None,
+    fusion: Path | None,
+    kept: FusionSettings | None = None,
+) -> SongAnalyser:
+    """Analyser with the settings of a file, else of other models' cards, else of the catalogue."""
+    from fusion.analysis import SongAnalyser
+    from fusion.settings import FusionSettings
+
+    settings = None if model_lyrics is not None or model_audio is not None else kept
+    if fusion is not None:
+        settings = FusionSettings.load(fusion)
+    return SongAnalyser(settings=settings, lyrics_folder=model_lyrics, audio_folder=model_audio)
+
+
+def _analyse_table(
+    table: Path, out: Path, errors: Path | None, as_json: bool, analyser: SongAnalyser
+) -> None:
+    from app.atomic_file import check_writable
+    from app.failures import show_failures, write_failures
+    from app.table import analyse_table
+
+    if errors is not None:
+        check_writable(errors)
+    report = analyse_table(table, out, analyser)
+    if errors is not None:
+        write_failures(errors, report.failures)
+    for column, name in report.renamed.items():
+        typer.echo(f"the table's own column {column!r} is called {name!r} in {out}", err=True)
+    resumed = f" ({report.resumed:,} of them in an earlier run)" if report.resumed else ""
+    typer.echo(
+        f"{report.analysed:,} of {report.rows:,} rows analysed{resumed}, "
+        f"{len(report.failures):,} failed: {out}",
+        err=True,
+    )
+    show_failures(report.failures, errors)
+    if as_json:
+        failures = [failure.to_json() for failure in report.failures]
+        counts = {"rows": report.rows, "analysed": report.analysed, "failed": len(failures)}
+        _print_json({"out": str(out), **counts, "errors": failures})
+    if report.failures:
+        raise typer.Exit(1)
+
+
+def _song_filter(
+    year_from: int | None,
+    year_to: int | None,
+    genre: str | None,
+    artist: str | None,
+    language: str | None,
+) -> SongFilter:
+    from data_prep.catalogue import SongFilter
+
+    return SongFilter(
+        year_from=year_from, year_to=year_to, genre=genre, artist=artist, language=language
+    )
+
+
+def _print_json(content: Any) -> None:
+    import json
+
+    _print_lines([json.dumps(content, ensure_ascii=False, indent=1)])
+
+
+def _print_lines(lines: list[str]) -> None:
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+def _one_line(message: str) -> str:
+    return " ".join(message.split())
+
+
+if __name__ == "__main__":
+    main()

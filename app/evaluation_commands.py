@@ -1,0 +1,53 @@
+"""``maeum evaluate``: the tables of each branch, beside its baselines."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from app.training_commands import needs_extra
+
+OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the tables.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+evaluate_app = typer.Typer(
+    help="Measure a branch on held-out data, beside constant and linear baselines.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
+@evaluate_app.command("lyrics")
+def evaluate_lyrics(
+    out: OutOption,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
+    ] = None,
+    no_baselines: Annotated[
+        bool,
+        typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tables of the lyric branch: lyrics.json and lyrics.md."""
+    with needs_extra("evaluate lyrics"):
+        from fusion import evaluation_lyrics
+        from lyrics_model.predictor import LyricPredictor
+
+        results = evaluation_lyrics.evaluate_lyrics(
+            out, LyricPredictor.load(model), baselines=not no_baselines
+        )
+    _show(results, out / "lyrics.md", as_json)
+
+
+def _show(results: dict[str, Any], markdown: Path, as_json: bool) -> None:
+    if as_json:
+        sys.stdout.write(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
+    else:
+        sys.stdout.write(markdown.read_text(encoding="utf-8"))

@@ -1,0 +1,129 @@
+"""The training side of the command line: prepare, pretrain, train, export-model.
+
+Needs the extra ``train``; nothing of it is imported before a command runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from data_prep.errors import MissingExtraError
+
+WorkOption = Annotated[
+    Path,
+    typer.Option("--work", metavar="DIR", help="Folder for everything on the way to a model."),
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Processor threads; all if not given.")
+]
+_WORK = Path(".work")
+
+
+def _sub_app(help_text: str) -> typer.Typer:
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+prepare_app = _sub_app("Prepare the data that training reads.")
+pretrain_app = _sub_app("Pretrain an encoder on unlabelled text.")
+train_app = _sub_app("Train a model.")
+export_app = _sub_app("Write a trained model as a model folder.")
+
+_OURS = ("lyrics_model", "audio_model", "fusion", "data_prep", "app")
+
+
+@contextmanager
+def needs_extra(command: str) -> Iterator[None]:
+    """Turn a missing training library into a message that says what to install."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] in _OURS:
+            raise
+        raise MissingExtraError(f"`maeum {command}` (no module {error.name!r})") from error
+
+
+@prepare_app.command("lyrics")
+def prepare_lyrics(work: WorkOption = _WORK) -> None:
+    """Vocabulary and corpus of the lyric model."""
+    with needs_extra("prepare lyrics"):
+        from lyrics_model.corpus import prepare
+
+        _made(prepare(_made_folder(work)))
+
+
+@prepare_app.command("audio")
+def prepare_audio(work: WorkOption = _WORK) -> None:
+    """Log-mel windows of the audio model's data sets."""
+    with needs_extra("prepare audio"):
+        from audio_model.training import prepare
+
+        _made(prepare(_made_folder(work)))
+
+
+@pretrain_app.command("lyrics")
+def pretrain_lyrics(work: WorkOption = _WORK, threads: ThreadsOption = None) -> None:
+    """Pretrain the lyric encoder; goes on where it was interrupted."""
+    with needs_extra("pretrain lyrics"):
+        from lyrics_model.pretraining import pretrain
+
+        _made(pretrain(work, threads=threads))
+
+
+@train_app.command("lyrics")
+def train_lyrics(work: WorkOption = _WORK, threads: ThreadsOption = None) -> None:
+    """Fine-tune the lyric model; goes on where it was interrupted."""
+    with needs_extra("train lyrics"):
+        from lyrics_model.finetuning import train
+
+        _made(train(work, threads=threads))
+
+
+@train_app.command("audio")
+def train_audio(
+    work: WorkOption = _WORK,
+    seed: Annotated[int, typer.Option("--seed", help="Seed of the training.")] = 1,
+) -> None:
+    """Train the audio model; goes on where it was interrupted."""
+    with needs_extra("train audio"):
+        from audio_model.training import train
+
+        for path in train(work, seed=seed):
+            _made(path)
+
+
+@export_app.command("lyrics")
+def export_lyrics(out: OutOption, work: WorkOption = _WORK) -> None:
+    """Write the lyric model's folder."""
+    with needs_extra("export-model lyrics"):
+        from lyrics_model.exporting import export
+
+        _made(export(work, out))
+
+
+@export_app.command("audio")
+def export_audio(out: OutOption, work: WorkOption = _WORK) -> None:
+    """Write the audio model's folder."""
+    with needs_extra("export-model audio"):
+        from audio_model.exporting import export
+
+        _made(export(work, out))
+
+
+def _made_folder(work: Path) -> Path:
+    work.mkdir(parents=True, exist_ok=True)
+    return work
+
+
+def _made(path: Path) -> None:
+    typer.echo(path)
