@@ -1,0 +1,187 @@
+"""What the page computes: a mood or a song in, readings and songs out. No Gradio in here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from app.page_charts import MapPoint
+from app.page_problems import PageError
+from app.page_texts import LANGUAGES, Language
+from data_prep.catalogue import Catalogue, SongFilter
+from data_prep.errors import InputError
+from data_prep.taxonomy import emotion_index
+from fusion.analysis import Analysis, SongAnalyser
+from fusion.recommendation import Recommendation, Recommender
+from fusion.rescoring import catalogue_settings, song_vectors
+from lyrics_model.predictor import MAX_CHARACTERS
+
+MOST_SONGS: Final = 50
+
+
+@dataclass(frozen=True)
+class SearchOptions:
+    """What to search for besides the mood.
+
+    Attributes
+    ----------
+    count
+        Number of songs, 1 to ``MOST_SONGS``.
+    year_from, year_to
+        Inclusive; ``None`` is no limit.
+    genre
+        ``None`` is any.
+    toward
+        Emotion to lead to, by its English or Korean name; ``None`` stays.
+    """
+
+    count: int = 5
+    year_from: int | None = None
+    year_to: int | None = None
+    genre: str | None = None
+    toward: str | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.count <= MOST_SONGS:
+            raise InputError(f"number of songs {self.count}: expected 1 to {MOST_SONGS}")
+        if self.year_from and self.year_to and self.year_from > self.year_to:
+            raise PageError(
+                "problem_option_title",
+                "problem_years_text",
+                year_from=self.year_from,
+                year_to=self.year_to,
+            )
+        if self.toward is not None:
+            emotion_index(self.toward)
+
+    def song_filter(self) -> SongFilter:
+        """The part of the options that restricts the songs."""
+        return SongFilter(year_from=self.year_from, year_to=self.year_to, genre=self.genre)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Songs for a mood or like a song.
+
+    Attributes
+    ----------
+    words
+        The mood or the lyrics that were read.
+    analysis
+        What was read from them and from the sound.
+    recommendations
+        Songs, the best first.
+    reasons
+        For each language of the page, one sentence per song.
+    """
+
+    words: str
+    analysis: Analysis
+    recommendations: list[Recommendation]
+    reasons: dict[Language, list[str]]
+
+
+class Answers:
+    """One catalogue and one analyser, asked by the page's events from several threads.
+
+    Parameters
+    ----------
+    catalogue_url
+        Opened at once, read-only, so that a wrong one is refused at the start.
+    analyser
+        Loads its models when they are first needed; ``None`` is one of the
+        embedded models with the catalogue's own fusion settings.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue cannot be opened.
+    """
+
+    def __init__(self, catalogue_url: str, analyser: SongAnalyser | None = None) -> None:
+        self._catalogue = Catalogue.open(catalogue_url, read_only=True)
+        if analyser is None:
+            analyser = SongAnalyser(settings=catalogue_settings(self._catalogue))
+        self._analyser = analyser
+
+    def for_mood(self, words: str, options: SearchOptions) -> Answer:
+        """Songs whose emotion fits a mood in everyday words.
+
+        Raises
+        ------
+        InputError
+            If there are no words, too many, or none that can be read.
+        """
+        if not words.strip():
+            raise PageError("problem_empty_title", "problem_empty_text")
+        _check_length(words)
+        return self._answer(words, self._analyser.analyse(text=words, as_mood=True), options)
+
+    def for_song(self, audio: str | None, lyrics: str | None, options: SearchOptions) -> Answer:
+        """The emotions of a recording, of its lyrics, or of both, and songs like it.
+
+        Raises
+        ------
+        InputError
+            If both are missing, or neither can be read.
+        """
+        words = lyrics if lyrics and lyrics.strip() else None
+        return self._answer(words or "", self.reading(audio, words), options)
+
+    def reading(self, audio: str | None, lyrics: str | None) -> Analysis:
+        """The emotions of a recording, of its lyrics, or of both; raises as :meth:`for_song`."""
+        words = lyrics if lyrics and lyrics.strip() else None
+        if audio is None and words is None:
+            raise PageError("problem_empty_title", "problem_song_empty_text")
+        if words is not None:
+            _check_length(words)
+        return self._analyser.analyse(text=words, audio=audio)
+
+    def count(self) -> int:
+        """Number of songs in the catalogue."""
+        return self._catalogue.count()
+
+    def genres(self) -> list[str]:
+        """Genres of the catalogue, by name."""
+        names: set[str] = set()
+        for song in self._catalogue.songs():
+            names.update(part.strip() for part in (song.genre or "").split(";"))
+        return sorted(names - {""}, key=str.casefold)
+
+    def map_points(self) -> list[MapPoint]:
+        """Every song that has an answer, as it is fused now, for the map."""
+        songs = self._catalogue.songs()
+        vectors = song_vectors(songs, self._analyser.settings)
+        return [
+            MapPoint(vector, song.title, song.artist, song.link)
+            for song, vector in zip(songs, vectors, strict=True)
+            if vector[0] == vector[0]  # NaN where a song has neither branch
+        ]
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self._catalogue.close()
+
+    def _answer(self, words: str, analysis: Analysis, options: SearchOptions) -> Answer:
+        recommender = Recommender(
+            self._catalogue.songs(options.song_filter()), self._analyser.settings
+        )
+        found = {
+            language: recommender.recommend(
+                analysis, options.count, toward=options.toward, language=language
+            )
+            for language in LANGUAGES
+        }
+        reasons = {language: [r.why for r in found[language]] for language in LANGUAGES}
+        spoken: Language = "ko" if analysis.language == "ko" else "en"
+        return Answer(words, analysis, found[spoken], reasons)
+
+
+def _check_length(words: str) -> None:
+    if len(words) > MAX_CHARACTERS:
+        raise PageError(
+            "problem_long_title",
+            "problem_long_text",
+            limit=f"{MAX_CHARACTERS:,}",
+            length=f"{len(words):,}",
+        )
