@@ -38,12 +38,36 @@ def evaluate_lyrics(
     """Tables of the lyric branch: lyrics.json and lyrics.md."""
     with needs_extra("evaluate lyrics"):
         from fusion import evaluation_lyrics
-        from lyrics_model.predictor import LyricPredictor
+        from fusion.analysis import load_lyric_predictor
 
         results = evaluation_lyrics.evaluate_lyrics(
-            out, LyricPredictor.load(model), baselines=not no_baselines
+            out, load_lyric_predictor(model), baselines=not no_baselines
         )
     _show(results, out / "lyrics.md", as_json)
+
+
+@evaluate_app.command("audio")
+def evaluate_audio(
+    out: OutOption,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
+    ] = None,
+    no_baselines: Annotated[
+        bool,
+        typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tables of the audio branch: audio.json and audio.md."""
+    with needs_extra("evaluate audio"):
+        from fusion import evaluation_audio
+        from fusion.analysis import load_audio_predictor
+
+        results = evaluation_audio.evaluate_audio(
+            out, load_audio_predictor(model), baselines=not no_baselines
+        )
+    _show(results, out / "audio.md", as_json)
 
 
 def _show(results: dict[str, Any], markdown: Path, as_json: bool) -> None:

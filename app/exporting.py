@@ -75,4 +75,4 @@ def song_row(song: Song) -> dict[str, Any]:
             value = None if vector is None else round(float(vector.distribution[i]), 7)
             row[f"{stage}_{name}"] = value
         row[f"{stage}_made_by"] = None if vector is None else vector.made_by
-    return row
+    return {column: row[column] for column in COLUMNS}

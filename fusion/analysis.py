@@ -22,8 +22,22 @@ from fusion.combination import Fused, fuse
 from fusion.settings import FusionSettings
 
 if TYPE_CHECKING:
-    from audio_model.predictor import AudioReading
-    from lyrics_model.predictor import LyricReading
+    from audio_model.predictor import AudioPredictor, AudioReading
+    from lyrics_model.predictor import LyricPredictor, LyricReading
+
+
+def load_lyric_predictor(folder: Path | None = None) -> LyricPredictor:
+    """The lyric predictor of a model folder, the embedded one if ``None``."""
+    from lyrics_model.predictor import LyricPredictor
+
+    return LyricPredictor.load(folder)
+
+
+def load_audio_predictor(folder: Path | None = None) -> AudioPredictor:
+    """The audio predictor of a model folder, the embedded one if ``None``."""
+    from audio_model.predictor import AudioPredictor
+
+    return AudioPredictor.load(folder)
 
 
 class LyricReader(Protocol):
@@ -139,9 +153,7 @@ class SongAnalyser:
         """The lyric predictor, loaded on first use."""
         with self._loading:
             if self._lyric_predictor is None:
-                from lyrics_model.predictor import LyricPredictor
-
-                self._lyric_predictor = LyricPredictor.load(self._lyrics_folder)
+                self._lyric_predictor = load_lyric_predictor(self._lyrics_folder)
             return self._lyric_predictor
 
     @property
@@ -149,9 +161,7 @@ class SongAnalyser:
         """The audio predictor, loaded on first use."""
         with self._loading:
             if self._audio_predictor is None:
-                from audio_model.predictor import AudioPredictor
-
-                self._audio_predictor = AudioPredictor.load(self._audio_folder)
+                self._audio_predictor = load_audio_predictor(self._audio_folder)
             return self._audio_predictor
 
     def analyse(

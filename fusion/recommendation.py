@@ -161,8 +161,9 @@ class Recommender:
         begin = np.asarray(start, dtype=np.float64) / float(np.sum(start))
         used: set[int] = set()
         names: set[tuple[str, str]] = set()
-        results: list[Recommendation] = []
-        for step in range(1, k + 1):
+        places: dict[int, tuple[int, float, NDArray[np.float64]]] = {}
+        # The goal chooses first, or a step on the way would take its song.
+        for step in (k, *range(1, k)):
             share = (step - 1) / (k - 1) if k > 1 else 1.0
             point = (1.0 - share) * begin + share * goal
             for row, score in self._nearest(point, min(len(used) + 1, len(self)) or 1):
@@ -171,10 +172,12 @@ class Recommender:
                     used.add(row)
                     if name is not None:
                         names.add(name)
-                    place = (step, k, target)
-                    results.append(self._result(step, row, score, point, language, place))
+                    places[step] = (row, score, point)
                     break
-        return results
+        return [
+            self._result(rank, *places[step], language, (step, k, target))
+            for rank, step in enumerate(sorted(places), start=1)
+        ]
 
     def _result(
         self,

@@ -1,0 +1,246 @@
+"""Tables: every format in and out, order, failures in place, resumption."""
+
+from __future__ import annotations
+
+import csv
+import json
+from pathlib import Path
+
+import pyarrow
+import pytest
+from pyarrow import parquet
+
+from app.table import analyse_table, is_sentence
+from app.table_files import RESULT_COLUMNS
+from data_prep.errors import InputError, ModelFolderError
+
+FORMATS = ("csv", "tsv", "jsonl", "parquet")
+
+ROWS = [
+    {"id": "a", "text": "오늘 너무 우울해", "audio_path": None, "mark": "1"},
+    {"id": "b", "text": None, "audio_path": "sounds/joy.wav", "mark": "2"},
+    {"id": "c", "text": "슬픔", "audio_path": "sounds/joy.wav", "mark": "3"},
+    {"id": "d", "text": "🙂🙂", "audio_path": None, "mark": "4"},
+    {"id": "e", "text": 'joy, "quoted"\nand a line', "audio_path": None, "mark": "5"},
+]
+
+
+def write(path: Path, rows: list[dict]) -> Path:
+    suffix = path.suffix
+    if suffix == ".jsonl":
+        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in rows)
+        path.write_text("".join(lines), encoding="utf-8")
+    elif suffix == ".parquet":
+        parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    else:
+        with path.open("w", encoding="utf-8", newline="") as file:
+            writer = csv.DictWriter(
+                file, list(rows[0]), delimiter="," if suffix == ".csv" else "\t"
+            )
+            writer.writeheader()
+            writer.writerows(rows)
+    return path
+
+
+def read(path: Path) -> list[dict]:
+    if path.suffix == ".jsonl":
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    if path.suffix == ".parquet":
+        return parquet.read_table(path).to_pylist()
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file, delimiter="," if path.suffix == ".csv" else "\t"))
+
+
+@pytest.fixture
+def folder(tmp_path) -> Path:
+    (tmp_path / "sounds").mkdir()
+    (tmp_path / "sounds" / "joy.wav").write_bytes(b"SOUND joy")
+    return tmp_path
+
+
+@pytest.mark.parametrize("source", FORMATS)
+@pytest.mark.parametrize("target", FORMATS)
+def test_every_format_in_and_out(folder, analyser, source, target):
+    table = write(folder / f"in.{source}", ROWS)
+    out = folder / f"out.{target}"
+    report = analyse_table(table, out, analyser)
+    rows = read(out)
+    assert [row["id"] for row in rows] == ["a", "b", "c", "d", "e"]
+    assert [str(row["mark"]) for row in rows] == ["1", "2", "3", "4", "5"]
+    assert [row["top"] or None for row in rows[:2]] == ["sadness", "joy"]
+    assert list(rows[0])[:4] == ["id", "text", "audio_path", "mark"]
+    assert list(rows[0])[4:] == list(RESULT_COLUMNS)
+    assert rows[4]["text"] == ROWS[4]["text"]
+    for row in (rows[0], rows[1], rows[2], rows[4]):
+        total = sum(float(row[f"fused_{name}"]) for name in ("joy", "tension", "calm", "sadness"))
+        total += float(row["fused_anger"]) + float(row["fused_neutral"])
+        assert total == pytest.approx(1.0, abs=1e-5)
+        assert not row["error"]
+    assert rows[0]["audio_joy"] in (None, "")
+    assert "no words" in rows[3]["error"]
+    assert rows[3]["fused_joy"] in (None, "")
+    assert (report.rows, report.analysed, len(report.failures)) == (5, 4, 1)
+    assert report.failures[0].id == "d"
+    assert report.failures[0].where.endswith("row 4")
+    assert not (folder / f"out.{target}.part").exists()
+
+
+def test_five_bad_rows_of_a_hundred(folder, analyser):
+    csv.field_size_limit(1_000_000)  # one of the texts is longer than csv reads by default
+    rows = [{"id": f"s{i:03}", "text": "calm sea", "audio_path": None} for i in range(100)]
+    rows[3]["text"] = None
+    rows[20]["text"] = "1234 !!"
+    rows[40]["text"] = "가" * 200_000
+    rows[60] |= {"text": None, "audio_path": "sounds/absent.mp3"}
+    (folder / "broken.mp3").write_bytes(bytes(range(256)))
+    rows[99] |= {"text": None, "audio_path": "broken.mp3"}
+    report = analyse_table(write(folder / "in.csv", rows), folder / "out.csv", analyser)
+    assert report.analysed == 95
+    assert [failure.id for failure in report.failures] == ["s003", "s020", "s040", "s060", "s099"]
+    results = read(folder / "out.csv")
+    assert len(results) == 100
+    assert [i for i, row in enumerate(results) if row["error"]] == [3, 20, 40, 60, 99]
+
+
+def test_lyrics_from_files_beside_the_table(folder, analyser):
+    (folder / "words").mkdir()
+    (folder / "words" / "a.txt").write_text("슬픔의 노래\n둘째 줄", encoding="cp949")
+    rows = [{"id": "a", "lyrics_path": "words/a.txt"}, {"id": "b", "lyrics_path": "words/b.txt"}]
+    report = analyse_table(write(folder / "in.csv", rows), folder / "out.jsonl", analyser)
+    first, second = read(folder / "out.jsonl")
+    assert first["top"] == "sadness"
+    assert "b.txt does not exist" in second["error"]
+    assert len(report.failures) == 1
+
+
+def test_a_bug_in_one_row_is_reported_as_one(folder, analyser):
+    rows = [{"id": "a", "text": "bug"}, {"id": "b", "text": "joy"}]
+    report = analyse_table(write(folder / "in.csv", rows), folder / "out.csv", analyser)
+    assert report.failures[0].error == "unexpected RuntimeError: something broke"
+    assert report.analysed == 1
+
+
+def test_an_interrupted_run_goes_on_where_it_was(folder, analyser, capsys):
+    rows = [{"id": str(i), "text": f"joy {i}"} for i in range(50)]
+    rows[30]["text"] = "break"
+    table, out = write(folder / "in.csv", rows), folder / "out.csv"
+    with pytest.raises(KeyboardInterrupt):
+        analyse_table(table, out, analyser)
+    assert not out.exists()
+    assert "run the same command again" in capsys.readouterr().err
+    part = folder / "out.csv.part"
+    with part.open("a", encoding="utf-8") as lines:
+        lines.write('{"row": 31, "resu')  # a line that the interruption cut
+    words = analyser.lyric_predictor
+    words.asked.clear()
+    words.read = lambda text, *, as_mood=False, _read=words.read: _read(
+        text.replace("break", "joy 30"), as_mood=as_mood
+    )
+    report = analyse_table(table, out, analyser)
+    assert words.asked == [f"joy {i}" for i in range(30, 50)]
+    assert (report.rows, report.analysed, report.resumed) == (50, 50, 30)
+    assert [row["id"] for row in read(out)] == [str(i) for i in range(50)]
+    assert not part.exists()
+
+
+@pytest.mark.parametrize("what", ["table", "model", "settings"])
+def test_another_runs_rows_do_not_count(folder, analyser, what):
+    from dataclasses import replace
+
+    rows = [{"id": "0", "text": "joy"}, {"id": "1", "text": "break"}]
+    table, out = write(folder / "in.csv", rows), folder / "out.csv"
+    with pytest.raises(KeyboardInterrupt):
+        analyse_table(table, out, analyser)
+    words = analyser.lyric_predictor
+    if what == "table":
+        write(table, [{"id": "0", "text": "sad"}, {"id": "1", "text": "calm"}])
+    else:
+        words.read = lambda text, *, as_mood=False, _read=words.read: _read(
+            text.replace("break", "calm")
+        )
+    if what == "model":
+        words.model_hash = "words-2"
+    if what == "settings":
+        analyser.settings = replace(analyser.settings, lyrics_weight=0.9)
+    words.asked.clear()
+    assert analyse_table(table, out, analyser).resumed == 0
+    assert len(words.asked) == 2
+
+
+def test_a_model_that_cannot_be_loaded_stops_the_whole_run(folder, analyser):
+    def refuse(text: str, *, as_mood: bool = False) -> None:
+        raise ModelFolderError("the model is gone")
+
+    analyser.lyric_predictor.read = refuse
+    with pytest.raises(ModelFolderError):
+        analyse_table(
+            write(folder / "in.csv", [{"id": "a", "text": "joy"}]), folder / "out.csv", analyser
+        )
+
+
+@pytest.mark.parametrize(
+    ("header", "named"),
+    [("text,mark", "'id'"), ("id,mark", "text, lyrics, lyrics_path, audio_path"), ("", "'id'")],
+)
+def test_a_missing_column_is_named(folder, analyser, header, named):
+    (folder / "in.csv").write_text(f"{header}\na,b\n", encoding="utf-8")
+    with pytest.raises(InputError, match=named):
+        analyse_table(folder / "in.csv", folder / "out.csv", analyser)
+    assert not (folder / "out.csv").exists()
+
+
+def test_impossible_outputs_are_refused_before_any_work(folder, analyser):
+    table = write(folder / "in.csv", [{"id": "a", "text": "joy"}])
+    for out, said in (
+        (folder / "out.xlsx", "names no table format"),
+        (folder / "no" / "out.csv", "no folder"),
+        (table, "the table itself"),
+    ):
+        with pytest.raises(InputError, match=said):
+            analyse_table(table, out, analyser)
+    assert analyser.lyric_predictor.asked == []
+
+
+def test_columns_that_have_a_results_name_are_kept_under_another(folder, analyser):
+    rows = [{"id": "a", "text": "joy", "top": "5", "notes": "mine"}]
+    report = analyse_table(write(folder / "in.csv", rows), folder / "out.csv", analyser)
+    (row,) = read(folder / "out.csv")
+    assert (row["input_top"], row["input_notes"], row["top"]) == ("5", "mine", "joy")
+    assert report.renamed == {"top": "input_top", "notes": "input_notes"}
+
+
+def test_parquet_keeps_the_types_of_its_columns(folder, analyser):
+    source = pyarrow.table(
+        {
+            "id": pyarrow.array([1, 2], pyarrow.int32()),
+            "text": ["joy", "sad"],
+            "plays": pyarrow.array([None, None], pyarrow.int16()),
+            "tags": pyarrow.array([["a"], []], pyarrow.list_(pyarrow.string())),
+        }
+    )
+    parquet.write_table(source, folder / "in.parquet")
+    analyse_table(folder / "in.parquet", folder / "out.parquet", analyser)
+    result = parquet.read_table(folder / "out.parquet")
+    assert result.schema.field("id").type == pyarrow.int32()
+    assert result.schema.field("plays").type == pyarrow.int16()
+    assert result.column("tags").to_pylist() == [["a"], []]
+    assert result.schema.field("abstain").type == pyarrow.bool_()
+
+
+def test_json_lines_that_are_none_keep_their_place(folder, analyser):
+    (folder / "in.jsonl").write_text(
+        '{"id": "a", "text": "joy"}\nnot json\n{"id": "c", "text": "\\ud800 sad"}\n',
+        encoding="utf-8",
+    )
+    report = analyse_table(folder / "in.jsonl", folder / "out.jsonl", analyser)
+    rows = read(folder / "out.jsonl")
+    assert [row.get("id") for row in rows] == ["a", None, "c"]
+    assert "not JSON" in rows[1]["error"]
+    assert rows[2]["top"] == "sadness"
+    assert report.analysed == 2
+
+
+def test_sentences_and_songs():
+    assert is_sentence(" 오늘 너무 우울해 ")
+    assert not is_sentence("첫 줄\n둘째 줄")
+    assert not is_sentence("가" * 201)
