@@ -130,11 +130,15 @@ def score(task: LyricTask, estimated: NDArray[np.float32], *, seed: int = 0) -> 
         "nll": nll(estimated, task.labels),
         "ece": ece(estimated, task.labels),
         "top1": top_k_agreement(task.reference, estimated, 1),
-        "top2": top_k_agreement(task.reference, estimated, 2),
-        "top3": top_k_agreement(task.reference, estimated, 3),
-        "less_strict1": less_strict_top1(task.reference, estimated),
-        "less_strict2": less_strict_top2(task.reference, estimated),
     }
+    if (np.count_nonzero(task.reference, axis=1) > 1).any():
+        # An ordering of emotions exists only where annotators gave more than one.
+        figures |= {
+            "top2": top_k_agreement(task.reference, estimated, 2),
+            "top3": top_k_agreement(task.reference, estimated, 3),
+            "less_strict1": less_strict_top1(task.reference, estimated),
+            "less_strict2": less_strict_top2(task.reference, estimated),
+        }
     figures["recall"] = {
         name: float((predictions[task.labels == i] == i).mean())
         for i, name in enumerate(EMOTIONS)
@@ -241,7 +245,9 @@ def lyrics_markdown(results: dict[str, Any]) -> str:
         ]
         for name, figures in test["models"].items():
             low, high = figures["macro_f1_interval"]
-            cells = [f"{figures[column]:.3f}" for column in COLUMNS[1:]]
+            cells = [
+                f"{figures[column]:.3f}" if column in figures else "" for column in COLUMNS[1:]
+            ]
             first = f"{figures['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
             lines.append(f"| {name} | {first} | " + " | ".join(cells) + " |")
         lines.append("")

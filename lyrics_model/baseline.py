@@ -2,7 +2,9 @@
 
 The linear model learns the six emotions from the strongest projected emotion of
 each training text; texts whose strongest emotions tie are dropped, as in the
-tests.
+tests. Balanced class weights, C = 10 and n-grams within words were the best of
+twelve settings on a third of KOTE's training texts (macro-F1 0.402 there,
+against 0.297 for plain weights and C = 3).
 """
 
 from __future__ import annotations
@@ -77,9 +79,9 @@ def linear_classifier(texts: Sequence[str], labels: NDArray[np.integer]) -> Clas
         raise MissingExtraError("the linear baseline") from error
     pipeline: Any = make_pipeline(
         TfidfVectorizer(
-            analyzer="char", ngram_range=(1, 4), min_df=3, sublinear_tf=True, dtype=np.float32
+            analyzer="char_wb", ngram_range=(1, 4), min_df=3, sublinear_tf=True, dtype=np.float32
         ),
-        LogisticRegression(C=3.0, max_iter=60, tol=1e-3),
+        LogisticRegression(C=10.0, class_weight="balanced", max_iter=100, tol=1e-3),
     )
     pipeline.fit([normalise(text) for text in texts], labels)
     classes = pipeline[-1].classes_

@@ -42,7 +42,7 @@ CHECKPOINTS: Final = "pretraining"
 class PretrainingConfiguration:
     """How long and how fast; ``steps`` is rounded down to whole chunks."""
 
-    steps: int = 3_000
+    steps: int = 2_500
     token_budget: int = 4_096
     learning_rate: float = 8e-4
     warmup_steps: int = 150
