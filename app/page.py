@@ -8,6 +8,7 @@ and ``analyse``; they answer with the JSON that the command line prints.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -29,7 +30,15 @@ from app.page_charts import MOST_POINTS, emotion_map
 from app.page_markup import escaped
 from app.page_problems import PageError, problem, without_folders
 from app.page_style import HEAD, MARK, style_sheet, theme
-from app.page_texts import EXAMPLES, Language, as_language, emotion_name, language_of, text
+from app.page_texts import (
+    EXAMPLES,
+    LANGUAGES,
+    Language,
+    as_language,
+    emotion_name,
+    language_of,
+    text,
+)
 from data_prep.errors import InputError, MaeumError
 from data_prep.taxonomy import EMOTIONS
 
@@ -60,7 +69,11 @@ _POLICY: Final = (
 _TO_ANSWER: Final = """() => { const answer = document.querySelector("#%s");
   if (answer && answer.getBoundingClientRect().top > innerHeight * 0.6)
     answer.scrollIntoView({behavior: "smooth", block: "start"}); }"""
-_SET_LANGUAGE: Final = """(language) => { document.documentElement.lang = language; }"""
+_TITLES: Final = {language: text(language, "page_title") for language in LANGUAGES}
+_SET_LANGUAGE: Final = (
+    "(language) => { document.documentElement.lang = language; "
+    f"document.title = {json.dumps(_TITLES)}[language]; }}"
+)
 
 
 class SecurityHeaders:
@@ -120,7 +133,7 @@ def build_page(catalogue_url: str, *, analyser: SongAnalyser | None = None) -> g
     """
     answers = Answers(catalogue_url, analyser)
     with gr.Blocks(
-        title="maeum · 마음",
+        title=_TITLES["ko"],
         analytics_enabled=False,
         delete_cache=(UPLOAD_CHECK_S, UPLOAD_AGE_S),
     ) as page:

@@ -8,6 +8,7 @@ from typing import Final
 from app.page_charts import MapPoint
 from app.page_problems import PageError
 from app.page_texts import LANGUAGES, Language
+from app.table import is_sentence
 from data_prep.catalogue import Catalogue, SongFilter
 from data_prep.errors import InputError
 from data_prep.taxonomy import emotion_index
@@ -129,13 +130,17 @@ class Answers:
         return self._answer(words or "", self.reading(audio, words), options)
 
     def reading(self, audio: str | None, lyrics: str | None) -> Analysis:
-        """The emotions of a recording, of its lyrics, or of both; raises as :meth:`for_song`."""
+        """The emotions of a recording, of its lyrics, or of both; raises as :meth:`for_song`.
+
+        A single sentence alone is read as a mood, as the command line does.
+        """
         words = lyrics if lyrics and lyrics.strip() else None
         if audio is None and words is None:
             raise PageError("problem_empty_title", "problem_song_empty_text")
         if words is not None:
             _check_length(words)
-        return self._analyser.analyse(text=words, audio=audio)
+        as_mood = words is not None and audio is None and is_sentence(words)
+        return self._analyser.analyse(text=words, audio=audio, as_mood=as_mood)
 
     def count(self) -> int:
         """Number of songs in the catalogue."""

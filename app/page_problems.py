@@ -18,7 +18,7 @@ _KINDS: Final[tuple[tuple[type[MaeumError], str], ...]] = (
 )
 _TOLD: Final = ("no emotion could be read: ", "감정을 읽지 못했습니다. ")
 # Folders of a path, up to its last name: where uploads lie is no business of a visitor.
-_FOLDERS: Final = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[\\/](?:[^\\/:*?\"<>|\n]+[\\/])+")
+_FOLDERS: Final = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[\\/](?:[^\\/:*?\"<>|\s]+[\\/])+")
 
 
 class PageError(InputError):
@@ -75,7 +75,8 @@ def _sentence(reason: str) -> str:
     for told in _TOLD:
         reason = reason.removeprefix(told)
     closed = reason if reason.endswith((".", "…")) else f"{reason}."
-    return closed[:1].upper() + closed[1:]
+    # The name of a file stays as it is.
+    return closed[:1].upper() + closed[1:] if closed.split()[0].isalpha() else closed
 
 
 def without_folders(message: str) -> str:
