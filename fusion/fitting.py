@@ -1,25 +1,52 @@
 """Fitting of the fusion settings: temperatures on validation data, priors on a catalogue.
 
-Temperatures come from validation texts that no test uses; the branch priors are
-the branches' average answers over a catalogue's songs, so that prior correction
-undoes what a branch says of every song alike. The audio temperature is the one
-its own training fitted, taken from the card.
+Temperatures come from validation texts that no test uses; the audio temperature
+is the one its own training fitted, taken from the card. A branch's prior is its
+average answer over a catalogue's songs, so that prior correction undoes what a
+branch says of every song alike. How strongly it is undone is the smallest
+strength, in tenths, at which the catalogue's emotions spread: no emotion is the
+strongest of too many songs, none of too few. Nothing here looks at a label of
+the songs.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.catalogue import Catalogue, Song
-from data_prep.taxonomy import N_EMOTIONS
+from data_prep.errors import InputError
+from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from fusion.calibration import calibrate, estimate_prior, fit_temperature
+from fusion.combination import fuse_many
+from fusion.rescoring import branch_vectors
 from fusion.settings import BranchCalibration, FusionSettings
 from lyrics_model.mixture import validation_texts
 from lyrics_model.predictor import LyricPredictor
+
+LARGEST_SHARE: Final = 0.40
+SMALLEST_SHARE: Final = 0.03
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Shares (6,) of the songs that each emotion leads."""
+
+    shares: tuple[float, ...]
+
+    @property
+    def even_enough(self) -> bool:
+        """Whether no emotion leads too many songs, and none too few."""
+        return max(self.shares) <= LARGEST_SHARE and min(self.shares) >= SMALLEST_SHARE
+
+    def __str__(self) -> str:
+        return ", ".join(
+            f"{name} {share:.1%}" for name, share in zip(EMOTIONS, self.shares, strict=True)
+        )
 
 
 def fit_lyric_temperatures(predictor: LyricPredictor) -> tuple[float, float]:
@@ -45,35 +72,84 @@ def fit_lyric_temperatures(predictor: LyricPredictor) -> tuple[float, float]:
     return fit([name for name in answers if name not in moods]), fit(moods)
 
 
-def _rows(songs: list[Song], branch: str) -> NDArray[np.float32]:
-    vectors = [getattr(song, branch) for song in songs]
-    rows = [vector.distribution for vector in vectors if vector is not None]
-    return np.stack(rows) if rows else np.zeros((0, N_EMOTIONS), dtype=np.float32)
+def spread(
+    lyrics: NDArray[np.float32], audio: NDArray[np.float32], settings: FusionSettings
+) -> Spread:
+    """Which emotion leads how many songs, from raw branch vectors (n, 6), NaN where missing."""
+    fused = fuse_many(lyrics, audio, settings).distribution
+    fused = fused[~np.isnan(fused[:, 0])]
+    if not len(fused):
+        raise InputError("the catalogue holds no analysed song: index some first")
+    counts = np.bincount(fused.argmax(axis=1), minlength=N_EMOTIONS)
+    return Spread(tuple((counts / counts.sum()).tolist()))
 
 
-def fit_priors(settings: FusionSettings, songs: list[Song]) -> FusionSettings:
-    """The same settings with each branch's prior estimated on a catalogue's songs.
+def fit_priors(settings: FusionSettings, songs: list[Song]) -> tuple[FusionSettings, Spread]:
+    """The same settings with each branch's prior, and its strength, fitted on songs.
 
     The prior is that of the answers after their temperature, since that is what
-    it divides.
+    it divides. Where no strength spreads the catalogue evenly enough, the one
+    whose largest share is smallest is taken.
+
+    Raises
+    ------
+    InputError
+        If no song has a branch vector.
     """
-    return replace(
-        settings,
-        lyrics=_with_prior(settings.lyrics, _rows(songs, "lyrics")),
-        audio=_with_prior(settings.audio, _rows(songs, "audio")),
-    )
+    lyrics, audio = branch_vectors(songs)
+    best: tuple[FusionSettings, Spread] | None = None
+    for tenths in range(11):
+        candidate = replace(
+            settings,
+            lyrics=_corrected(settings.lyrics, lyrics, tenths / 10),
+            audio=_corrected(settings.audio, audio, tenths / 10),
+        )
+        found = spread(lyrics, audio, candidate)
+        if found.even_enough:
+            return candidate, found
+        if best is None or max(found.shares) < max(best[1].shares):
+            best = candidate, found
+    assert best is not None, "eleven candidates were looked at"
+    return best
 
 
-def _with_prior(calibration: BranchCalibration, rows: NDArray[np.float32]) -> BranchCalibration:
+def _corrected(
+    calibration: BranchCalibration, rows: NDArray[np.float32], strength: float
+) -> BranchCalibration:
+    rows = rows[~np.isnan(rows[:, 0])]
     if not len(rows):
         return calibration
-    plain = replace(calibration, prior_strength=0.0)
-    return replace(calibration, prior=estimate_prior(calibrate(rows, plain)))
+    prior = estimate_prior(calibrate(rows, replace(calibration, prior_strength=0.0)))
+    return replace(calibration, prior=prior, prior_strength=strength)
 
 
-def fit_on_catalogue(settings: FusionSettings, catalogue_url: str, out: Path) -> FusionSettings:
-    """Estimate the priors on a catalogue and save the settings to ``out``."""
-    with Catalogue.open(catalogue_url, read_only=True) as catalogue:
-        fitted = fit_priors(settings, catalogue.songs())
+def fit_fusion(
+    predictor: LyricPredictor,
+    audio_temperature: float,
+    catalogue: Catalogue,
+    out: Path,
+    start: FusionSettings | None = None,
+) -> tuple[FusionSettings, Spread]:
+    """Fit temperatures and priors and save the settings to ``out``.
+
+    Parameters
+    ----------
+    predictor
+        The lyric model whose answers the catalogue holds.
+    audio_temperature
+        From the audio model's card.
+    catalogue
+        Songs whose branch vectors give the priors.
+    start
+        Method, weight and abstain band are taken from here.
+    """
+    of_songs, of_moods = fit_lyric_temperatures(predictor)
+    settings = replace(
+        start or FusionSettings(),
+        lyrics=BranchCalibration(temperature=of_songs),
+        audio=BranchCalibration(temperature=audio_temperature),
+        mood=BranchCalibration(temperature=of_moods),
+    )
+    fitted, found = fit_priors(settings, catalogue.songs())
     fitted.save(out)
-    return fitted
+    return fitted, found
