@@ -102,6 +102,31 @@ def train_audio(
             _made(path)
 
 
+@train_app.command("fusion")
+def train_fusion(
+    out: Annotated[Path, typer.Option("--out", metavar="FILE", help="Settings file to write.")],
+    catalogue: Annotated[
+        str, typer.Option("--catalogue", metavar="URL", help="Songs whose answers give the priors.")
+    ],
+) -> None:
+    """Fit temperatures on validation texts, and priors on a catalogue's songs."""
+    with needs_extra("train fusion"):
+        from data_prep.catalogue import Catalogue
+        from fusion.analysis import load_audio_predictor, load_lyric_predictor
+        from fusion.fitting import fit_fusion
+
+        with Catalogue.open(catalogue, read_only=True) as opened:
+            settings, spread = fit_fusion(
+                load_lyric_predictor(None), load_audio_predictor(None).card.temperature, opened, out
+            )
+    typer.echo(
+        f"temperatures: words {settings.lyrics.temperature:.3f}, moods "
+        f"{settings.mood.temperature:.3f}, sound {settings.audio.temperature:.3f}"
+    )
+    typer.echo(f"prior strength {settings.audio.prior_strength:g}; strongest emotions: {spread}")
+    _made(out)
+
+
 @export_app.command("lyrics")
 def export_lyrics(out: OutOption, work: WorkOption = _WORK) -> None:
     """Write the lyric model's folder."""
