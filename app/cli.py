@@ -169,16 +169,20 @@ def recommend(
     model_audio: AudioModelOption = None,
 ) -> None:
     """Find songs for a mood, or songs like a recording, each with the reason."""
+    if text is None and audio is None:
+        raise InputError(
+            'nothing to go by: give a mood, as in `maeum recommend "TEXT"`, or --audio'
+        )
+    analyser = _analyser(model_lyrics, model_audio, fusion)
+    if text is not None:
+        analyser.warm_up()  # while the rest is imported
+
     from app.demo import catalogue_to_read
     from data_prep.catalogue import Catalogue
     from data_prep.taxonomy import emotion_index
     from fusion.recommendation import Recommender
     from fusion.rescoring import catalogue_settings
 
-    if text is None and audio is None:
-        raise InputError(
-            'nothing to go by: give a mood, as in `maeum recommend "TEXT"`, or --audio'
-        )
     if toward is not None:
         emotion_index(toward)
     if m3u is not None:
@@ -187,10 +191,10 @@ def recommend(
         check_writable(m3u)
     where = _song_filter(year_from, year_to, genre, artist, language)
     with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as songs:
-        kept = catalogue_settings(songs)
-        analyser = _analyser(model_lyrics, model_audio, fusion, kept)
+        settings = analyser.settings if fusion is not None else catalogue_settings(songs)
+        if model_lyrics is None and model_audio is None:
+            analyser.settings = settings
         analysis = analyser.analyse(text, audio, as_mood=True)
-        settings = analyser.settings if fusion is not None else kept
         recommender = Recommender(songs.songs(where), settings)
         if len(recommender) == 0 and songs.count() == 0:
             raise InputError(f"{songs.name} holds no songs: add some with `maeum index PATH`")

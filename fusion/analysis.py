@@ -8,6 +8,7 @@ way round.
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, MaeumError
 from data_prep.model_folder import read_card
 from data_prep.taxonomy import as_mapping, top_emotion
 from fusion.combination import Fused, fuse
@@ -163,6 +164,19 @@ class SongAnalyser:
             if self._audio_predictor is None:
                 self._audio_predictor = load_audio_predictor(self._audio_folder)
             return self._audio_predictor
+
+    def warm_up(self) -> None:
+        """Begin to load the lyric predictor in the background.
+
+        Reading a model takes no interpreter lock, so that other imports go on
+        meanwhile. A failure shows when the predictor is asked for.
+        """
+
+        def load() -> None:
+            with suppress(MaeumError):
+                self.lyric_predictor  # noqa: B018
+
+        threading.Thread(target=load, name="warm-up").start()
 
     def analyse(
         self,
