@@ -31,7 +31,10 @@ check: environment-train ## ruff, mypy --strict, and the direction of imports
 bench: environment-train ## speed as ratios against reference libraries, in one run
 	$(BIN)/python -m benchmarks.run
 
-figures: environment-train ## writes the measured figures into README.md
+figures: environment-train ## measures everything (needs the data folder) and writes it into README.md
+	$(BIN)/maeum evaluate lyrics --out docs/measured
+	$(BIN)/maeum evaluate audio --out docs/measured
+	$(BIN)/python -m benchmarks.run --out docs/measured
 	$(BIN)/python -m benchmarks.figures
 
 demo: environment ## writes the demo catalogue from the data folder (MAEUM_DATA)

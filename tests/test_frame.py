@@ -113,3 +113,34 @@ def test_continuous_integration_checks_before_it_tests() -> None:
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     assert "set -euo pipefail" in script
     assert script.index("make check") < script.index("make test")
+
+
+def test_figures_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
+    from benchmarks.figures import BEGIN, END, README, figures, with_figures
+
+    readme = README.read_text(encoding="utf-8")
+    head, _, rest = readme.partition(BEGIN)
+    foot = rest.partition(END)[2]
+    written = with_figures(readme, "one \\1 two")
+    assert written == f"{head}{BEGIN}\n\none \\1 two\n\n{END}{foot}"
+    with pytest.raises(ValueError, match="once each"):
+        with_figures("no marks", "x")
+
+    with pytest.raises(FileNotFoundError):
+        figures(tmp_path)
+    (tmp_path / "lyrics.md").write_text("# Words\n\n## Test\n\n| a |\n", encoding="utf-8")
+    (tmp_path / "speed.md").write_text("Measured.\n", encoding="utf-8")
+    assert figures(tmp_path) == "### Words\n\n#### Test\n\n| a |\n\n### Speed\n\nMeasured."
+
+
+def test_speed_report_has_ratios_and_limits() -> None:
+    from benchmarks.run import Measurement, report
+
+    lines = report(
+        [
+            Measurement("search", 2.0, "other", 30.0),
+            Measurement("cold start", 612.0, limit_ms=1000.0),
+        ]
+    ).splitlines()
+    assert lines[2] == "| search | 2.00 ms | other 30 ms | 15.0 |  |"
+    assert lines[3] == "| cold start | 612 ms |  |  | at most 1.00 s |"

@@ -1,0 +1,1 @@
+"""Speed of maeum, measured beside reference libraries in one run."""

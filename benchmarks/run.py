@@ -1,0 +1,253 @@
+"""``make bench``: how fast maeum is, as ratios against reference libraries in the same run.
+
+Absolute times depend on the machine and on what else it does; a ratio of two
+things measured alternately in one run does so far less. Every comparison checks
+first that both sides give the same answer. Cold times are whole processes, from
+the start of Python to the last line of output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+SEED: Final = 7
+CATALOGUE_SIZES: Final = (42_839, 707_989)
+"""Songs of the published catalogue, and of the Melon Playlist data set."""
+SONG_S: Final = 240
+MOOD: Final = "오늘 너무 우울해"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One line of the report.
+
+    Attributes
+    ----------
+    what
+        What was timed.
+    ours_ms
+        Median time of maeum in milliseconds.
+    reference
+        What it was compared with; empty for a time on its own.
+    reference_ms
+        Median time of the reference in milliseconds.
+    limit_ms
+        What the project promises; ``None`` where it promises nothing.
+    """
+
+    what: str
+    ours_ms: float
+    reference: str = ""
+    reference_ms: float | None = None
+    limit_ms: float | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """How many times faster than the reference."""
+        return None if self.reference_ms is None else self.reference_ms / self.ours_ms
+
+
+def alternate(
+    ours: Callable[[], object], reference: Callable[[], object], repeats: int
+) -> tuple[float, float]:
+    """Median milliseconds of two functions called in turn, after one call of each to warm up."""
+    ours(), reference()
+    times: tuple[list[float], list[float]] = ([], [])
+    for _ in range(repeats):
+        for kept, function in zip(times, (ours, reference), strict=True):
+            start = time.perf_counter()
+            function()
+            kept.append(1000.0 * (time.perf_counter() - start))
+    return statistics.median(times[0]), statistics.median(times[1])
+
+
+def search(n_songs: int, *, repeats: int) -> Measurement:
+    """Ten nearest of ``n_songs`` by cosine against scikit-learn's matrix and a sort."""
+    from sklearn.metrics.pairwise import cosine_similarity
+
+    from fusion.search import EmotionIndex
+
+    rng = np.random.default_rng(SEED)
+    songs = rng.dirichlet(np.full(6, 0.4), size=n_songs).astype(np.float32)
+    query = rng.dirichlet(np.full(6, 0.4)).astype(np.float32)
+    index = EmotionIndex(songs)
+
+    def reference() -> NDArray[np.intp]:
+        scores = cosine_similarity(query[None], songs)[0]
+        best: NDArray[np.intp] = np.argsort(-scores, kind="stable")[:10]
+        return best
+
+    rows, scores = index.query(query, 10)
+    expected = cosine_similarity(query[None], songs)[0][reference()]
+    np.testing.assert_allclose(scores, expected, atol=1e-6)
+    assert len(rows) == 10, "ten songs were asked for"
+    ours_ms, reference_ms = alternate(lambda: index.query(query, 10), reference, repeats)
+    return Measurement(
+        f"10 nearest of {n_songs:,} songs", ours_ms, "sklearn cosine_similarity", reference_ms
+    )
+
+
+def mel(*, repeats: int) -> Measurement:
+    """Log-mel of 30 seconds against librosa, in the same configuration."""
+    import librosa
+
+    from audio_model.log_mel import KAKAO, log_mel
+
+    samples = np.random.default_rng(SEED).standard_normal(30 * KAKAO.sample_rate) * 0.1
+    waveform = samples.astype(np.float32)
+
+    def reference() -> NDArray[np.float32]:
+        power = librosa.feature.melspectrogram(
+            y=waveform,
+            sr=KAKAO.sample_rate,
+            n_fft=KAKAO.n_fft,
+            hop_length=KAKAO.hop_length,
+            n_mels=KAKAO.n_mels,
+            fmin=KAKAO.f_min,
+            fmax=KAKAO.f_max,
+            pad_mode="constant",
+        )
+        decibels: NDArray[np.float32] = librosa.power_to_db(power, ref=1.0, top_db=None)
+        return decibels
+
+    difference = float(np.abs(log_mel(waveform) - reference()).max())
+    assert difference < 0.01, f"the spectrograms differ by {difference} dB"
+    ours_ms, reference_ms = alternate(lambda: log_mel(waveform), reference, repeats)
+    return Measurement("log-mel of 30 s", ours_ms, "librosa", reference_ms)
+
+
+def process_ms(arguments: Sequence[str], *, repeats: int) -> float:
+    """Median milliseconds of ``maeum`` as a process of its own.
+
+    Raises
+    ------
+    RuntimeError
+        If the command fails.
+    """
+    times = []
+    for _ in range(repeats):
+        start = time.perf_counter()
+        done = subprocess.run(
+            [sys.executable, "-c", "from app.cli import main; main()", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        times.append(1000.0 * (time.perf_counter() - start))
+        if done.returncode:
+            raise RuntimeError(f"maeum {' '.join(arguments)}: {done.stderr.strip()}")
+    return statistics.median(times)
+
+
+def cold_recommendation(*, repeats: int) -> Measurement:
+    """A mood in, songs out, as a cold process."""
+    from app.demo import DEMO_CATALOGUE
+
+    arguments = ["recommend", MOOD, "--json", "--catalogue", str(DEMO_CATALOGUE)]
+    return Measurement(
+        "cold `maeum recommend`", process_ms(arguments, repeats=repeats), limit_ms=1000.0
+    )
+
+
+def song_analysis(*, repeats: int) -> Measurement:
+    """A four-minute mp3 in, its emotions out, as a cold process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "song.mp3"
+        write_song(path)
+        took = process_ms(["analyse", "--audio", str(path), "--json"], repeats=repeats)
+    return Measurement("cold `maeum analyse` of a 4-minute mp3", took, limit_ms=3000.0)
+
+
+def write_song(path: Path) -> None:
+    """Four minutes of stereo at 44.1 kHz: chords over a beat, so that it is no silence or noise."""
+    import soundfile
+
+    rate = 44_100
+    part_s = 8
+    t = np.arange(part_s * rate, dtype=np.float32) / rate
+    chord = np.floor(t / 2.0).astype(int) % 4
+    root = np.array([220.0, 174.6, 261.6, 196.0], dtype=np.float32)[chord]
+    tones = sum(np.sin(2 * np.pi * root * k * t, dtype=np.float32) / k for k in (1, 1.25, 1.5, 2))
+    beat = np.exp(-8.0 * (t % 0.5)).astype(np.float32)
+    noise = np.random.default_rng(SEED).standard_normal(len(t)).astype(np.float32)
+    left = np.tile(0.15 * tones + 0.1 * beat * noise, SONG_S // part_s)
+    soundfile.write(path, np.stack([left, np.roll(left, 441)], axis=1), rate, format="MP3")
+
+
+def report(measurements: Sequence[Measurement]) -> str:
+    """A Markdown table."""
+    lines = [
+        "| what | maeum | reference | times faster | promised |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    for m in measurements:
+        reference = "" if m.reference_ms is None else f"{m.reference} {_time(m.reference_ms)}"
+        ratio = "" if m.ratio is None else f"{m.ratio:.1f}"
+        limit = "" if m.limit_ms is None else f"at most {_time(m.limit_ms)}"
+        lines.append(f"| {m.what} | {_time(m.ours_ms)} | {reference} | {ratio} | {limit} |")
+    return "\n".join(lines)
+
+
+def _time(milliseconds: float) -> str:
+    if milliseconds >= 1000:
+        return f"{milliseconds / 1000:.2f} s"
+    return f"{milliseconds:.2f} ms" if milliseconds < 10 else f"{milliseconds:.0f} ms"
+
+
+def machine() -> str:
+    """Processor and cores, as far as the system tells."""
+    name = "unknown processor"
+    information = Path("/proc/cpuinfo")
+    if information.is_file():
+        for line in information.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                name = line.partition(":")[2].strip()
+                break
+    return f"{name}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
+
+
+def measure(*, repeats: int) -> list[Measurement]:
+    """All measurements, slow ones last."""
+    return [
+        *(search(n, repeats=repeats) for n in CATALOGUE_SIZES),
+        mel(repeats=repeats),
+        cold_recommendation(repeats=max(repeats // 3, 3)),
+        song_analysis(repeats=max(repeats // 5, 3)),
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, print the table, and write it where asked."""
+    parser = argparse.ArgumentParser(description="Measure the speed of maeum.")
+    parser.add_argument("--repeats", type=int, default=15, help="calls per measurement")
+    parser.add_argument("--out", type=Path, help="folder for speed.md and speed.json")
+    options = parser.parse_args(arguments)
+    measurements = measure(repeats=options.repeats)
+    text = f"Measured on {machine()}; medians of alternating calls.\n\n{report(measurements)}\n"
+    print(text, end="")
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "speed.md").write_text(text, encoding="utf-8")
+        content: dict[str, Any] = {
+            "machine": machine(),
+            "measurements": [asdict(m) | {"ratio": m.ratio} for m in measurements],
+        }
+        (options.out / "speed.json").write_text(json.dumps(content, indent=1) + "\n", "utf-8")
+
+
+if __name__ == "__main__":
+    main()
