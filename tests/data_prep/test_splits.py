@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from data_prep import splits
+from data_prep import split_making, splits
 from data_prep.data_folder import data_root
 from data_prep.errors import InputError
 from data_prep.readers.row import PoemRow
@@ -94,10 +94,10 @@ def test_emopia_split_takes_clip_and_song() -> None:
 
 
 def test_folds_of_toy_strata() -> None:
-    folds = splits.make_folds({"a": "abcdefg", "b": "ABC"})
+    folds = split_making.make_folds({"a": "abcdefg", "b": "ABC"})
     assert sorted(map(len, folds)) == [2, 2, 2, 2, 2]
     assert sorted(group for fold in folds for group in fold) == sorted("abcdefgABC")
-    assert folds == splits.make_folds({"b": "CBA", "a": "gfedcba"})
+    assert folds == split_making.make_folds({"b": "CBA", "a": "gfedcba"})
 
 
 def poem_row(number: int, text: str, unit: str) -> PoemRow:
@@ -113,7 +113,7 @@ def test_kpoem_blocks_keep_a_text_with_its_lines() -> None:
         poem_row(5, "뜰에는 반짝이는 금모래빛", "line"),
         poem_row(6, "나 보기가  역겨워 가실 때에는 말없이 고이 보내드리오리다", "text"),
     ]
-    blocks = {frozenset(row.id for row in block) for block in splits.kpoem_blocks(rows)}
+    blocks = {frozenset(row.id for row in block) for block in split_making.kpoem_blocks(rows)}
     assert blocks == {
         frozenset({"line-1", "line-2", "line-3", "text-6"}),
         frozenset({"line-4", "line-5"}),
@@ -126,10 +126,10 @@ def test_kpoem_validation_shares_no_line_with_train() -> None:
 
     train, validation = kpoem.read("train"), kpoem.read("validation")
     for ours, theirs in ((train, validation), (validation, train)):
-        keys = {splits._letters(row.text) for row in ours}
-        texts = "|".join(splits._letters(row.text) for row in ours if row.unit == "text")
+        keys = {split_making._letters(row.text) for row in ours}
+        texts = "|".join(split_making._letters(row.text) for row in ours if row.unit == "text")
         for row in theirs:
-            key = splits._letters(row.text)
+            key = split_making._letters(row.text)
             assert key not in keys
             assert len(key) < 8 or key not in texts
     assert {row.poet for row in kpoem.read("test")} == {"한용운"}
@@ -152,4 +152,4 @@ def test_kpoem_validation_shares_no_line_with_train() -> None:
 def test_making_the_file_again_gives_the_same_bytes(dataset: str, folder: str) -> None:
     needs_data(folder)
     path = FOLDER / f"{dataset}.json"
-    assert splits.make(dataset).encode("utf-8") == path.read_bytes()
+    assert split_making.make(dataset).encode("utf-8") == path.read_bytes()
