@@ -66,7 +66,7 @@ def prepare_lyrics(work: WorkOption = _WORK) -> None:
 def prepare_audio(work: WorkOption = _WORK) -> None:
     """Log-mel windows of the audio model's data sets."""
     with needs_extra("prepare audio"):
-        from audio_model.training import prepare
+        from audio_model.mel_cache import prepare
 
         _made(prepare(_made_folder(work)))
 
