@@ -594,7 +594,7 @@ def _song_view(answer: Answer | None, language: Language) -> str:
         language,
         heading=text(language, "similar_heading"),
     )
-    return reading_card(answer.analysis, language) + songs
+    return reading_card(answer.analysis, answer.settings, language) + songs
 
 
 def _brand(language: Language) -> str:

@@ -15,6 +15,7 @@ from data_prep.taxonomy import emotion_index
 from fusion.analysis import Analysis, SongAnalyser
 from fusion.recommendation import Recommendation, Recommender
 from fusion.rescoring import catalogue_settings, song_vectors
+from fusion.settings import FusionSettings
 from lyrics_model.predictor import MAX_CHARACTERS
 
 MOST_SONGS: Final = 50
@@ -74,12 +75,15 @@ class Answer:
         Songs, the best first.
     reasons
         For each language of the page, one sentence per song.
+    settings
+        What was fused with.
     """
 
     words: str
     analysis: Analysis
     recommendations: list[Recommendation]
     reasons: dict[Language, list[str]]
+    settings: FusionSettings
 
 
 class Answers:
@@ -179,7 +183,7 @@ class Answers:
         }
         reasons = {language: [r.why for r in found[language]] for language in LANGUAGES}
         spoken: Language = "ko" if analysis.language == "ko" else "en"
-        return Answer(words, analysis, found[spoken], reasons)
+        return Answer(words, analysis, found[spoken], reasons, self._analyser.settings)
 
 
 def _check_length(words: str) -> None:

@@ -13,9 +13,11 @@ from app.page_markup import escaped, safe_link
 from app.page_texts import Language, emotion_name, text, translated
 from data_prep.taxonomy import top_emotion
 from fusion.analysis import Analysis
+from fusion.calibration import calibrate
 from fusion.combination import Fused
 from fusion.reasons import ADJECTIVES, ADJECTIVES_KO, DIFFER_FROM
 from fusion.recommendation import Recommendation
+from fusion.settings import FusionSettings
 
 AGREE_UNTIL: Final = 0.1
 SEGMENTS_SHOWN: Final = 8
@@ -106,8 +108,11 @@ def song_cards(
     )
 
 
-def reading_card(analysis: Analysis, language: Language) -> str:
-    """The emotions of one song: both branches, their agreement, over time and along the words."""
+def reading_card(analysis: Analysis, settings: FusionSettings, language: Language) -> str:
+    """The emotions of one song: both branches, their agreement, over time and along the words.
+
+    Windows and segments are calibrated by the settings, as the bars above them are.
+    """
     top = int(np.argmax(analysis.distribution))
     headline = text(
         language,
@@ -130,13 +135,13 @@ def reading_card(analysis: Analysis, language: Language) -> str:
     if sound is not None and len(sound.windows):
         parts.append(
             f"<h3>{escaped(text(language, 'timeline_heading'))}</h3>"
-            f"{timeline(sound.windows, sound.duration_s, language)}"
+            f"{timeline(calibrate(sound.windows, settings.audio), sound.duration_s, language)}"
         )
     else:
         parts.append(legend(language))
-    if analysis.lyric_reading is not None and analysis.lyric_reading.segments:
+    if analysis.lyric_reading is not None and len(analysis.lyric_reading.segments) > 1:
         segments = analysis.lyric_reading.segments
-        rows = [(segment.text, segment.distribution) for segment in segments]
+        rows = [(s.text, calibrate(s.distribution, settings.lyrics)) for s in segments]
         parts.append(
             f"<h3>{escaped(text(language, 'segments_heading'))}</h3>{_segments(rows, language)}"
         )

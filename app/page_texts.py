@@ -344,7 +344,7 @@ _LANGUAGE_NAMES: Final[dict[str, str]] = {
 
 # English as written by the models and by fusion → Korean; a place \1 is translated in turn.
 _NOTES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
-    (re.compile(pattern), korean)
+    (re.compile(pattern, flags=re.DOTALL), korean)
     for pattern, korean in (
         (r"no emotion could be read: (.+)", r"감정을 읽지 못했습니다. \1"),
         (r"the words say nothing: (.+)", r"글에서 읽은 감정이 없습니다: \1"),
@@ -369,6 +369,27 @@ _NOTES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
             r"(\S+) long: (\d+) windows of (\S+) s spread over it were read",
             r"\1 길이라, 고르게 뽑은 \3초짜리 \2곳을 들었습니다",
         ),
+        (r"the recording is silent", "소리가 없는 녹음입니다"),
+        (
+            r"the recording is too short: (\S+) s, at least (\S+) s",
+            r"녹음이 \1초로 너무 짧습니다. \2초는 넘어야 합니다",
+        ),
+        (
+            r"only (\S+) s of sound: the answer is uncertain",
+            r"소리가 \1초뿐이라 답이 확실하지 않습니다",
+        ),
+        (
+            r"(.+) holds no sound that can be decoded .+",
+            r"\1에는 풀어 들을 수 있는 소리가 없습니다. 소리 파일이 맞는지, 온전한지 살펴봐 주세요",
+        ),
+        (
+            r"(.+) is empty \(0 bytes\): .+",
+            r"\1 파일이 비어 있습니다. 다시 복사해 주세요",
+        ),
+        (
+            r"(.+) has a header but no samples: .+",
+            r"\1에는 녹음된 소리가 없습니다",
+        ),
         (
             r"(\d+) samples were not numbers and were read as silence",
             r"숫자가 아닌 표본 \1개는 소리 없음으로 들었습니다",
@@ -381,8 +402,6 @@ def translated(note: str, language: Language) -> str:
     """A note of the models or of fusion in the page's language; unknown ones stay English."""
     if language == "en":
         return note
-    if "; " in note:
-        return ". ".join(translated(part, language) for part in note.split("; "))
     if note in _LANGUAGE_NAMES:
         return _LANGUAGE_NAMES[note]
     for pattern, korean in _NOTES:
@@ -391,4 +410,6 @@ def translated(note: str, language: Language) -> str:
             for place, inner in enumerate(match.groups(), start=1):
                 korean = korean.replace(f"\\{place}", translated(inner, language))
             return korean
+    if "; " in note:
+        return ". ".join(translated(part, language) for part in note.split("; "))
     return note

@@ -144,3 +144,27 @@ def test_speed_report_has_ratios_and_limits() -> None:
     ).splitlines()
     assert lines[2] == "| search | 2.00 ms | other 30 ms | 15.0 |  |"
     assert lines[3] == "| cold start | 612 ms |  |  | at most 1.00 s |"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [words[1:] for words in readme_commands() if words[0] == "maeum"],
+    ids=lambda words: " ".join(words[:3]),
+)
+def test_readme_commands_are_commands_of_the_command_line(words: list[str]) -> None:
+    from typer.main import get_command
+
+    from app.cli import app
+
+    command = get_command(app)
+    context = command.make_context("maeum", [], resilient_parsing=True)
+    while hasattr(command, "get_command"):
+        name, *words = words
+        found = command.get_command(context, name)
+        assert found is not None, f"no command {name!r}"
+        command = found
+        context = command.make_context(name, [], parent=context, resilient_parsing=True)
+    known = {option for parameter in command.params for option in parameter.opts}
+    for word in words:
+        if re.match(r"--?[a-z]", word):
+            assert word in known, f"{command.name} has no option {word}"

@@ -118,26 +118,26 @@ def test_agreement_needs_both_branches() -> None:
 
 
 def test_reading_shows_branches_time_and_segments() -> None:
-    card = reading_card(analysis(leaning(3), leaning(0)), "ko")
+    card = reading_card(analysis(leaning(3), leaning(0)), PLAIN, "ko")
     for part in ("슬픈 말, 밝은 소리", "시간에 따라", "0:40", "가사를 따라", "line 1 / next"):
         assert part in card
-    words_only = reading_card(analysis(leaning(3)), "en")
+    words_only = reading_card(analysis(leaning(3)), PLAIN, "en")
     assert "no sound heard" in words_only
     assert "Over time" not in words_only
-    sound_only = reading_card(analysis(None, leaning(0)), "en")
+    sound_only = reading_card(analysis(None, leaning(0)), PLAIN, "en")
     assert "no words read" in sound_only
     assert "Along the lyrics" not in sound_only
 
 
 def test_long_lyrics_are_folded() -> None:
-    card = reading_card(analysis(leaning(3), n_segments=SEGMENTS_SHOWN + 5), "en")
+    card = reading_card(analysis(leaning(3), n_segments=SEGMENTS_SHOWN + 5), PLAIN, "en")
     assert "5 more" in card
     assert card.count("/ next") == SEGMENTS_SHOWN + 5
 
 
 def test_abstaining_and_notes_are_said() -> None:
     unsure = analysis(leaning(3, 0.2), notes=("the words say nothing: no words",))
-    card = reading_card(unsure, "ko")
+    card = reading_card(unsure, PLAIN, "ko")
     assert "또렷하지 않아" in card
     assert "글에서 읽은 감정이 없습니다: 낱말이 없습니다" in card
     assert "No single emotion" in query_card("hm", unsure, "en")

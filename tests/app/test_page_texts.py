@@ -21,6 +21,8 @@ from app.page_texts import (
     translated,
     with_particles,
 )
+from audio_model.decode import decode
+from data_prep.errors import InputError
 from data_prep.language import detect_language
 from data_prep.taxonomy import EMOTIONS, EMOTIONS_KO
 
@@ -131,6 +133,17 @@ def test_reasons_of_the_language_gate_are_said_in_korean(words: str) -> None:
     assert "글에서 읽은 감정이 없습니다" in korean
     without_quotes = re.sub(r"'.*'", "", korean)
     assert not re.search("[a-z]{3}", without_quotes), korean
+
+
+@pytest.mark.parametrize("content", [b"", b"not sound at all", b"ID3" + bytes(400)])
+def test_reasons_of_the_decoder_are_said_in_korean(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "노래.mp3"
+    path.write_bytes(content)
+    with pytest.raises(InputError) as caught:
+        decode(path)
+    korean = translated(str(caught.value).replace(f"{tmp_path}/", ""), "ko")
+    assert korean.startswith("노래.mp3")
+    assert "expected" not in korean
 
 
 def test_several_reasons_are_translated_one_by_one() -> None:
