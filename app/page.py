@@ -422,7 +422,7 @@ class _Page:
         return (
             f'<footer class="maeum-foot"><p>{escaped(text(language, "footer_privacy"))}</p>'
             f"<p>{escaped(' · '.join(facts))} · "
-            f'<a href="?view=api">{escaped(text(language, "footer_api"))}</a></p></footer>'
+            f'<a id="maeum-api" href="?view=api">{escaped(text(language, "footer_api"))}</a></p></footer>'
         )
 
     def _recommend(
@@ -506,7 +506,8 @@ def launch_options() -> dict[str, Any]:
         "css": style_sheet(),
         "head": HEAD,
         "max_file_size": f"{MAX_UPLOAD_MB}mb",
-        "footer_links": [],
+        # Its panel opens from the page's own footer; the style sheet hides Gradio's.
+        "footer_links": ["api"],
         "run_history": False,
         "enable_monitoring": False,
         "mcp_server": False,

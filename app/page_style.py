@@ -153,7 +153,8 @@ MARK: Final = (
 """The project's mark: six bars in the emotions' colours, light enough for its ground."""
 
 # Enter sends the mood and Shift+Enter breaks the line; a Hangul syllable that is
-# still being composed must not be cut off.
+# still being composed must not be cut off. The page's own footer opens the panel
+# that Gradio's hidden footer would.
 HEAD: Final = """
 <meta name="referrer" content="no-referrer">
 <meta name="color-scheme" content="light dark">
@@ -165,5 +166,12 @@ document.addEventListener("keydown", function (event) {
   event.stopPropagation();
   document.querySelector("#maeum-mood-go").click();
 }, true);
+document.addEventListener("click", function (event) {
+  const link = event.target.closest && event.target.closest("#maeum-api");
+  const panel = document.querySelector("footer .show-api");
+  if (!link || !panel) return;
+  event.preventDefault();
+  panel.click();
+});
 </script>
 """

@@ -88,7 +88,7 @@ def test_launch_options_are_options_of_launch() -> None:
     options = launch_options()
     assert options.keys() <= inspect.signature(gradio.Blocks.launch).parameters.keys()
     assert options["max_file_size"]
-    assert options["footer_links"] == []
+    assert options["footer_links"] == ["api"]
     for off in ("run_history", "enable_monitoring", "mcp_server", "pwa", "share", "ssr_mode"):
         assert options[off] is False
 
