@@ -421,8 +421,8 @@ class _Page:
         ]
         return (
             f'<footer class="maeum-foot"><p>{escaped(text(language, "footer_privacy"))}</p>'
-            f"<p>{escaped(' · '.join(facts))} · "
-            f'<a id="maeum-api" href="?view=api">{escaped(text(language, "footer_api"))}</a></p></footer>'
+            f'<p>{escaped(" · ".join(facts))} · <a id="maeum-api" href="?view=api">'
+            f"{escaped(text(language, 'footer_api'))}</a></p></footer>"
         )
 
     def _recommend(
