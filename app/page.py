@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -172,31 +173,44 @@ class _Page:
                 self._html(lambda wanted: _lead("map_heading", "map_intro", wanted))
                 map_view = _plain("")
         self._html(self._foot)
-        map_tab.select(self._map, [language], [map_view], queue=False, **_QUIET)
+        map_shown = gr.State(False)
+
+        def show_map(wanted: str) -> tuple[str, bool]:
+            return self._map(wanted), True
+
+        map_tab.select(show_map, [language], [map_view, map_shown], queue=False, **_QUIET)
 
         shown = [*(item.component for item in self._translated), mood_answer, song_answer, map_view]
 
-        def in_language(wanted: Language, mood: Answer | None, song: Answer | None) -> list[Any]:
+        def in_language(
+            wanted: Language, mood: Answer | None, song: Answer | None, with_map: bool
+        ) -> list[Any]:
             return [
                 *(item.update(wanted) for item in self._translated),
                 _mood_view(mood, wanted),
                 _song_view(song, wanted),
-                self._map(wanted),
+                self._map(wanted) if with_map else "",
             ]
 
         def start(saved_language: str, request: gr.Request) -> list[Any]:
             asked = request.query_params.get("lang") or saved_language
             wanted = as_language(asked or language_of(request.headers.get("accept-language")))
-            return [wanted, *in_language(wanted, None, None)]
+            return [wanted, *in_language(wanted, None, None, False)]
 
-        def switch(wanted: str, mood: Answer | None, song: Answer | None) -> list[Any]:
-            return [wanted, *in_language(as_language(wanted), mood, song)]
+        def switch(
+            wanted: str, mood: Answer | None, song: Answer | None, with_map: bool
+        ) -> list[Any]:
+            return [wanted, *in_language(as_language(wanted), mood, song, with_map)]
 
         page.load(start, [saved], [language, *shown], queue=False, **_QUIET).then(
             None, [language], None, js=_SET_LANGUAGE, api_visibility="private"
         )
         language.input(
-            switch, [language, last_mood, last_song], [saved, *shown], queue=False, **_QUIET
+            switch,
+            [language, last_mood, last_song, map_shown],
+            [saved, *shown],
+            queue=False,
+            **_QUIET,
         ).then(None, [language], None, js=_SET_LANGUAGE, api_visibility="private")
 
     def _mood_tab(self, language: gr.Radio) -> tuple[gr.HTML, gr.State]:
@@ -275,7 +289,7 @@ class _Page:
 
     def _options(self) -> list[Any]:
         """Components for count, first year, last year, genre and the emotion to lead to."""
-        genres = self._answers.genres()
+        genres = self._answers.songs.genres()
         with gr.Row():
             count = self._component(
                 gr.Slider,
@@ -403,20 +417,21 @@ class _Page:
     def _map(self, language: str) -> str:
         wanted = as_language(language)
         try:
-            points = self._answers.map_points()
+            points = self._answers.songs.map_points(MOST_POINTS)
+            count = len(self._answers.songs.songs())
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
             return problem(error, wanted)
         if not points:
             return empty_state("none", text(wanted, "map_empty"), "")
         note = ""
-        if len(points) > MOST_POINTS:
-            shown = text(wanted, "map_shown", shown=MOST_POINTS, count=len(points))
+        if len(points) < count:
+            shown = text(wanted, "map_shown", shown=f"{len(points):,}", count=f"{count:,}")
             note = f'<p class="maeum-hint">{escaped(shown)}</p>'
         return f"{emotion_map(points, wanted)}{note}"
 
     def _foot(self, language: Language) -> str:
         facts = [
-            text(language, "footer_catalogue", count=f"{self._answers.count():,}"),
+            text(language, "footer_catalogue", count=f"{len(self._answers.songs.songs()):,}"),
             text(language, "footer_licence"),
         ]
         return (
@@ -540,6 +555,8 @@ def serve(catalogue_url: str, host: str = "127.0.0.1", port: int = 7860) -> None
             f"{host}:{port} cannot be used ({error}): choose another with --port or --host"
         ) from error
     print(f"maeum: http://{host}:{port}  (Ctrl+C ends it)", flush=True)
+    if host not in ("127.0.0.1", "localhost", "::1"):
+        print("maeum: whoever can reach this machine can use the page", file=sys.stderr)
     page.block_thread()
 
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from app.page_charts import MapPoint
 from app.page_problems import PageError
+from app.page_songs import KeptSongs
 from app.page_texts import LANGUAGES, Language
 from app.table import is_sentence
 from data_prep.catalogue import Catalogue, SongFilter
 from data_prep.errors import InputError
 from data_prep.taxonomy import emotion_index
 from fusion.analysis import Analysis, SongAnalyser
-from fusion.recommendation import Recommendation, Recommender
-from fusion.rescoring import catalogue_settings, song_vectors
+from fusion.recommendation import Recommendation
 from fusion.settings import FusionSettings
 from lyrics_model.predictor import MAX_CHARACTERS
 
@@ -97,6 +96,11 @@ class Answers:
         Loads its models when they are first needed; ``None`` is one of the
         embedded models with the catalogue's own fusion settings.
 
+    Attributes
+    ----------
+    songs
+        The catalogue's songs.
+
     Raises
     ------
     CatalogueError
@@ -104,10 +108,9 @@ class Answers:
     """
 
     def __init__(self, catalogue_url: str, analyser: SongAnalyser | None = None) -> None:
-        self._catalogue = Catalogue.open(catalogue_url, read_only=True)
-        if analyser is None:
-            analyser = SongAnalyser(settings=catalogue_settings(self._catalogue))
-        self._analyser = analyser
+        catalogue = Catalogue.open(catalogue_url, read_only=True)
+        self.songs = KeptSongs(catalogue, None if analyser is None else analyser.settings)
+        self._analyser = analyser if analyser is not None else SongAnalyser()
 
     def for_mood(self, words: str, options: SearchOptions) -> Answer:
         """Songs whose emotion fits a mood in everyday words.
@@ -120,7 +123,7 @@ class Answers:
         if not words.strip():
             raise PageError("problem_empty_title", "problem_empty_text")
         _check_length(words)
-        return self._answer(words, self._analyser.analyse(text=words, as_mood=True), options)
+        return self._answer(words, self._analyse(text=words, audio=None, as_mood=True), options)
 
     def for_song(self, audio: str | None, lyrics: str | None, options: SearchOptions) -> Answer:
         """The emotions of a recording, of its lyrics, or of both, and songs like it.
@@ -144,37 +147,14 @@ class Answers:
         if words is not None:
             _check_length(words)
         as_mood = words is not None and audio is None and is_sentence(words)
-        return self._analyser.analyse(text=words, audio=audio, as_mood=as_mood)
+        return self._analyse(text=words, audio=audio, as_mood=as_mood)
 
-    def count(self) -> int:
-        """Number of songs in the catalogue."""
-        return self._catalogue.count()
-
-    def genres(self) -> list[str]:
-        """Genres of the catalogue, by name."""
-        names: set[str] = set()
-        for song in self._catalogue.songs():
-            names.update(part.strip() for part in (song.genre or "").split(";"))
-        return sorted(names - {""}, key=str.casefold)
-
-    def map_points(self) -> list[MapPoint]:
-        """Every song that has an answer, as it is fused now, for the map."""
-        songs = self._catalogue.songs()
-        vectors = song_vectors(songs, self._analyser.settings)
-        return [
-            MapPoint(vector, song.title, song.artist, song.link)
-            for song, vector in zip(songs, vectors, strict=True)
-            if vector[0] == vector[0]  # NaN where a song has neither branch
-        ]
-
-    def close(self) -> None:
-        """Close the catalogue."""
-        self._catalogue.close()
+    def _analyse(self, *, text: str | None, audio: str | None, as_mood: bool) -> Analysis:
+        self._analyser.settings = self.songs.settings()
+        return self._analyser.analyse(text=text, audio=audio, as_mood=as_mood)
 
     def _answer(self, words: str, analysis: Analysis, options: SearchOptions) -> Answer:
-        recommender = Recommender(
-            self._catalogue.songs(options.song_filter()), self._analyser.settings
-        )
+        recommender = self.songs.recommender(options.song_filter())
         found = {
             language: recommender.recommend(
                 analysis, options.count, toward=options.toward, language=language

@@ -177,6 +177,7 @@ class MapPoint:
 
 
 MOST_POINTS: Final = 2000
+"""Songs on a map; more would only cover each other."""
 _CENTRE: Final = 300.0
 _RADIUS: Final = 240.0
 # Around the circle so that neighbours are alike: bright and calm above, dark below.
@@ -225,7 +226,7 @@ def emotion_map(points: Sequence[MapPoint], language: Language) -> str:
             f'r="7"/><text x="{across:.1f}" y="{_CENTRE + above:.1f}" text-anchor="{anchor}">'
             f"{escaped(emotion_name(language, i))}</text>"
         )
-    shown = list(points)[:MOST_POINTS]
+    shown = list(points)
     dots = []
     if shown:
         places = map_positions(np.stack([point.shares for point in shown]))

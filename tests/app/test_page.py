@@ -110,8 +110,8 @@ def test_only_two_endpoints_are_public(page) -> None:
 
 
 def test_every_word_changes_with_the_language(page) -> None:
-    in_english = event(page, "switch")("en", None, None)
-    in_korean = event(page, "switch")("ko", None, None)
+    in_english = event(page, "switch")("en", None, None, True)
+    in_korean = event(page, "switch")("ko", None, None, True)
     assert len(in_english) == len(in_korean)
     assert in_english[0] == "en"
     english, korean = str(in_english[1:]), str(in_korean[1:])
@@ -131,7 +131,7 @@ def test_a_mood_is_answered_with_a_placeholder_and_then_songs(page) -> None:
     assert len(found.recommendations) == 4
     assert "Song &lt;" in markup
     assert "javascript" not in markup
-    again = event(page, "switch")("en", found, None)
+    again = event(page, "switch")("en", found, None, False)
     assert any("Songs that feel like this" in str(part) for part in again)
 
 
@@ -180,7 +180,7 @@ def test_a_song_is_read(page, tmp_path: Path) -> None:
 
 
 def test_map_has_a_dot_for_every_song(page) -> None:
-    assert event(page, "_map")("ko").count("maeum-point") == N_SONGS
+    assert event(page, "show_map")("ko")[0].count("maeum-point") == N_SONGS
 
 
 def test_served_page(served: str, tmp_path: Path) -> None:

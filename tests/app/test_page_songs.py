@@ -1,0 +1,99 @@
+"""Songs are read once, and again when the catalogue has changed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from app.page_songs import MOST_FILTERS, SERVER_AGE_S, KeptSongs
+from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
+from fusion.rescoring import rescore
+from fusion.settings import FusionSettings
+
+
+def song(number: int, **facts) -> Song:
+    vector = np.full(6, 0.1, dtype=np.float32)
+    vector[number % 6] = 0.5
+    return Song(id=f"{number:03}", lyrics=StageVector(vector, "test"), **facts)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "catalogue.db"
+    with Catalogue.open(path, create=True) as catalogue:
+        catalogue.upsert(
+            [song(i, genre="Pop; Folk" if i % 2 else "rock", year=2000 + i) for i in range(10)]
+        )
+        catalogue.upsert([Song(id="silent")])
+    return path
+
+
+@pytest.fixture
+def kept(path: Path):
+    songs = KeptSongs(Catalogue.open(path, read_only=True))
+    yield songs
+    songs.close()
+
+
+def test_songs_are_read_once(kept: KeptSongs) -> None:
+    assert kept.songs() is kept.songs()
+    where = SongFilter(year_from=2005)
+    assert kept.recommender(where) is kept.recommender(SongFilter(year_from=2005))
+    assert len(kept.recommender(where)) == 5
+
+
+def test_a_change_of_the_file_is_seen(kept: KeptSongs, path: Path) -> None:
+    before = kept.recommender(SongFilter())
+    with Catalogue.open(path) as catalogue:
+        catalogue.upsert([song(11, genre="Jazz")])
+    os.utime(path)
+    assert "Jazz" in kept.genres()
+    assert len(kept.recommender(SongFilter())) == len(before) + 1
+
+
+def test_new_settings_of_the_catalogue_are_taken(kept: KeptSongs, path: Path) -> None:
+    assert kept.settings() == FusionSettings.load()
+    other = FusionSettings(lyrics_weight=0.9)
+    with Catalogue.open(path) as catalogue:
+        rescore(catalogue, other)
+    os.utime(path)
+    assert kept.settings() == other
+
+
+def test_settings_that_were_given_stay(path: Path) -> None:
+    given = FusionSettings(lyrics_weight=0.2)
+    songs = KeptSongs(Catalogue.open(path, read_only=True), given)
+    assert songs.settings() == given
+    songs.close()
+
+
+def test_a_catalogue_without_a_file_is_read_again_after_a_while() -> None:
+    now = 0.0
+    with Catalogue.open("sqlite://", create=True) as catalogue:
+        songs = KeptSongs(catalogue, clock=lambda: now)
+        assert songs.songs() == []
+        catalogue.upsert([song(1)])
+        assert songs.songs() == []
+        now = 1.5 * SERVER_AGE_S
+        assert len(songs.songs()) == 1
+
+
+def test_genres_are_told_apart_and_sorted(kept: KeptSongs) -> None:
+    assert kept.genres() == ["Folk", "Pop", "rock"]
+
+
+def test_only_so_many_recommenders_are_kept(kept: KeptSongs) -> None:
+    for year in range(1900, 1900 + 3 * MOST_FILTERS):
+        kept.recommender(SongFilter(year_from=year))
+    assert len(kept._recommenders) == MOST_FILTERS
+
+
+def test_map_takes_songs_with_an_answer_evenly(kept: KeptSongs) -> None:
+    assert len(kept.map_points(100)) == 10
+    assert len(kept.map_points(5)) == 5
+    few = kept.map_points(3)
+    assert 1 <= len(few) <= 3
+    assert all(point.shares.shape == (6,) for point in few)
