@@ -1,0 +1,280 @@
+"""From a recording to an emotion distribution, with onnxruntime and numpy alone.
+
+decode → mono 16 kHz → log-mel → windows of ten seconds → network → six. The
+network holds several members (cross-fitted in training); a window's answer is
+the mean of theirs, a recording's answer the mean over its windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
+
+import numpy as np
+import soxr
+from numpy.typing import NDArray
+
+from audio_model import windows
+from audio_model.decode import SAMPLE_RATE, decode_excerpts
+from audio_model.heads import head_slices, probabilities, served_six
+from audio_model.log_mel import MelConfiguration
+from audio_model.windows import WindowConfiguration
+from data_prep.errors import InputError, ModelFolderError
+from data_prep.model_folder import CARD_NAME, NETWORK_NAME, ModelCard, folder_hash, read_card
+from data_prep.taxonomy import N_EMOTIONS
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+EMBEDDED: Final = Path(__file__).resolve().parent / "embedded"
+"""The model folder that comes with the package."""
+
+SHORTEST_S: Final = 0.5
+"""A recording shorter than this, in seconds, is not read."""
+
+_C = TypeVar("_C", MelConfiguration, WindowConfiguration)
+
+_SHORT_S: Final = 3.0
+_SILENCE: Final = 2e-4  # peak to peak: below this there is nothing but dither and offset
+
+
+@dataclass(frozen=True, eq=False)
+class AudioReading:
+    """What was heard in one recording.
+
+    Attributes
+    ----------
+    distribution
+        Array (6,), before calibration; ``None`` if there is nothing to hear.
+    reason
+        Why there is no distribution.
+    notes
+        Remarks for the user: cut off, very short, only a part was read.
+    windows
+        Array (n_windows, 6): the distribution of each window, in order.
+    duration_s
+        Length of the whole recording in seconds.
+    """
+
+    distribution: NDArray[np.float32] | None
+    reason: str | None
+    notes: tuple[str, ...]
+    windows: NDArray[np.float32]
+    duration_s: float
+
+
+class AudioPredictor:
+    """A loaded audio model.
+
+    Attributes
+    ----------
+    card
+        The model folder's card.
+    model_hash
+        Hash of what decides the answers; kept beside them in a catalogue.
+    n_members
+        Members of the network.
+    """
+
+    def __init__(
+        self, folder: Path, card: ModelCard, session: onnxruntime.InferenceSession
+    ) -> None:
+        self.card = card
+        self.model_hash = folder_hash(folder)
+        self.mel_configuration = _configuration(MelConfiguration, card, "log_mel", folder)
+        self.window_configuration = _configuration(WindowConfiguration, card, "windows", folder)
+        if self.mel_configuration.sample_rate != SAMPLE_RATE:
+            raise ModelFolderError(
+                f"{folder / CARD_NAME}: the model wants {self.mel_configuration.sample_rate} Hz, "
+                f"this version decodes to {SAMPLE_RATE} Hz"
+            )
+        self._session = session
+        self._slices = head_slices(card.labels)
+        (given,), (made,) = session.get_inputs(), session.get_outputs()
+        n_logits = sum(len(labels) for labels in card.labels.values())
+        wanted = [self.mel_configuration.n_mels, self.window_configuration.n_frames]
+        if list(given.shape[1:]) != wanted or len(made.shape) != 3 or made.shape[2] != n_logits:
+            raise ModelFolderError(
+                f"{folder / NETWORK_NAME} does not fit its card: windows {given.shape[1:]} and "
+                f"outputs {made.shape}, expected {wanted} and [batch, members, {n_logits}]; "
+                "export the model again"
+            )
+        self.n_members = int(made.shape[1])
+        self._input_name: str = given.name
+
+    @classmethod
+    def load(cls, folder: Path | None = None, *, threads: int = 1) -> Self:
+        """Load a model folder.
+
+        Parameters
+        ----------
+        folder
+            A folder made by ``maeum export-model audio``; the embedded one if
+            ``None``.
+        threads
+            Threads within one operation of the network.
+
+        Raises
+        ------
+        ModelFolderError
+            If the folder is incomplete, damaged, of the other branch, or does not
+            fit this version.
+        """
+        import onnxruntime
+
+        folder = EMBEDDED if folder is None else Path(folder)
+        card = read_card(folder, "audio")
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            session = onnxruntime.InferenceSession(
+                str(folder / NETWORK_NAME), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # onnxruntime's errors have no public root
+            raise ModelFolderError(
+                f"{folder / NETWORK_NAME} cannot be loaded: {str(error).splitlines()[0]}; "
+                "export the model again"
+            ) from error
+        return cls(folder, card, session)
+
+    def read_file(self, path: Path | str) -> AudioReading:
+        """Hear a sound file of any length.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, or nothing in it can be decoded.
+        """
+        c = self.window_configuration
+        length_s = c.n_frames / self.mel_configuration.frames_per_second
+        excerpts = decode_excerpts(path, length_s=length_s, at_most=c.at_most)
+        return self._read(excerpts.pieces, excerpts.duration_s, excerpts.notes)
+
+    def read_waveform(self, samples: NDArray[Any], sample_rate: int) -> AudioReading:
+        """Hear a waveform.
+
+        Parameters
+        ----------
+        samples
+            Array (n_samples,) or (n_samples, n_channels); floats with full scale
+            ±1, or signed integers, or unsigned 8 bits, with their own.
+        sample_rate
+            In Hz.
+
+        Raises
+        ------
+        InputError
+            If there is no sample, or shape, type or rate make no sense.
+        """
+        if not 1_000 <= sample_rate <= 1_000_000:
+            raise InputError(f"a sample rate of {sample_rate} Hz: expected 1,000 to 1,000,000")
+        mono, n_replaced = _mono(np.asarray(samples))
+        notes = []
+        if n_replaced:
+            notes.append(f"{n_replaced} samples were not numbers and were read as silence")
+        duration_s = mono.size / sample_rate
+        c = self.window_configuration
+        length = int(c.n_frames / self.mel_configuration.frames_per_second * sample_rate)
+        pieces = [mono]
+        if mono.size > c.at_most * length:
+            starts = np.linspace(0, mono.size - length, c.at_most).astype(int)
+            pieces = [mono[start : start + length] for start in starts]
+            notes.append(f"{c.at_most} windows spread over {duration_s:.0f} s were read")
+        if sample_rate != SAMPLE_RATE:
+            pieces = [soxr.resample(piece, sample_rate, SAMPLE_RATE) for piece in pieces]
+        return self._read(pieces, duration_s, tuple(notes))
+
+    def read_members(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities of all heads by every member.
+
+        Parameters
+        ----------
+        window
+            Array (n_windows, n_mels, n_frames) as :func:`audio_model.windows.cut`
+            gives it.
+
+        Returns
+        -------
+        Array (n_windows, n_members, n_logits); the heads lie as in the card.
+        """
+        window = np.ascontiguousarray(window, dtype=np.float32)
+        # one window at a time is faster than a batch: its maps stay in cache
+        logits = [
+            self._session.run(None, {self._input_name: window[i : i + 1]})[0]
+            for i in range(len(window))
+        ]
+        return probabilities(np.concatenate(logits), self._slices)
+
+    def six(self, member_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The served six: (..., n_members, n_logits) → (..., 6), mean of the members."""
+        six = served_six(member_probabilities, self.card.head_weights, self._slices)
+        mean: NDArray[np.float32] = six.mean(axis=-2)
+        return mean
+
+    def _read(
+        self,
+        pieces: Sequence[NDArray[np.float32]],
+        duration_s: float,
+        notes: tuple[str, ...],
+    ) -> AudioReading:
+        if duration_s < SHORTEST_S:
+            reason = f"the recording is too short: {duration_s:.2f} s, at least {SHORTEST_S} s"
+            return _nothing(reason, notes, duration_s)
+        if max(float(np.ptp(piece)) for piece in pieces if piece.size) < _SILENCE:
+            return _nothing("the recording is silent", notes, duration_s)
+        if duration_s < _SHORT_S:
+            notes = (*notes, f"only {duration_s:.1f} s of sound: the answer is uncertain")
+        log_mels = windows.spectrograms(pieces, self.mel_configuration)
+        cut = windows.cut(log_mels, self.window_configuration)
+        six = self.six(self.read_members(cut))
+        distribution = six.mean(axis=0, dtype=np.float64)
+        distribution = (distribution / distribution.sum()).astype(np.float32)
+        return AudioReading(distribution, None, notes, six, duration_s)
+
+
+def _nothing(reason: str, notes: tuple[str, ...], duration_s: float) -> AudioReading:
+    no_windows = np.zeros((0, N_EMOTIONS), dtype=np.float32)
+    return AudioReading(None, reason, notes, no_windows, duration_s)
+
+
+def _configuration(kind: type[_C], card: ModelCard, key: str, folder: Path) -> _C:
+    """One of the card's feature configurations; every field must be there."""
+    stored = card.features.get(key)
+    expected = {field.name for field in fields(kind)}
+    if not isinstance(stored, dict) or set(stored) != expected:
+        raise ModelFolderError(
+            f"{folder / CARD_NAME}: features[{key!r}] does not fit this version, which expects "
+            f"{', '.join(sorted(expected))}; export the model again"
+        )
+    try:
+        return kind(**stored)
+    except (InputError, TypeError) as error:
+        raise ModelFolderError(f"{folder / CARD_NAME}: features[{key!r}]: {error}") from error
+
+
+def _mono(samples: NDArray[Any]) -> tuple[NDArray[np.float32], int]:
+    """Mean of the channels as float32 in ±1, and how many values were not numbers."""
+    if samples.ndim not in (1, 2) or samples.size == 0:
+        raise InputError(
+            "expected a waveform (n_samples,) or (n_samples, n_channels) with samples in it, "
+            f"got shape {samples.shape}"
+        )
+    if samples.dtype == np.uint8:
+        samples = (samples.astype(np.float32) - 128.0) / np.float32(128.0)
+    elif np.issubdtype(samples.dtype, np.signedinteger):
+        samples = samples.astype(np.float32) / np.float32(-float(np.iinfo(samples.dtype).min))
+    elif not np.issubdtype(samples.dtype, np.floating):
+        raise InputError(f"expected samples as floats or integers, got {samples.dtype}")
+    waveform = samples.astype(np.float32)
+    if waveform.ndim == 2:
+        n_channels = waveform.shape[1]
+        waveform = waveform @ np.full(n_channels, 1.0 / n_channels, dtype=np.float32)
+    bad = ~np.isfinite(waveform)
+    n_replaced = int(bad.sum())
+    if n_replaced:
+        waveform[bad] = 0.0
+    return np.ascontiguousarray(waveform), n_replaced
