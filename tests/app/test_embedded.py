@@ -120,7 +120,9 @@ def test_the_demo_catalogue_holds_nothing_local():
 @needs_lyrics
 def test_words_that_cannot_be_read(maeum, tmp_path):
     refused(maeum("analyse", "--text", ""), "empty")
-    refused(maeum("analyse", "--text", "가나다 " * 28_000), "100,000")
+    long = tmp_path / "long.txt"  # a system takes no argument of this length
+    long.write_text("가나다 " * 50_000, encoding="utf-8")
+    refused(maeum("analyse", "--lyrics", long), "200,000", "100,000")
     refused(maeum("analyse", "--text", "🙂🙃🎵"), "no words")
     refused(maeum("recommend", "🙂🙃🎵", "--catalogue", tmp_path / "absent.db"))
     (tmp_path / "song.txt").write_bytes(bytes(range(256)))
@@ -128,7 +130,8 @@ def test_words_that_cannot_be_read(maeum, tmp_path):
     refused(
         maeum("analyse", "--text", "Ich weiß nicht, was soll es bedeuten, dass ich so traurig bin")
     )
-    done = maeum("analyse", "--text", "가" * 90_000, "--json")
+    long.write_text("가" * 90_000, encoding="utf-8")
+    done = maeum("analyse", "--lyrics", long, "--json")
     assert done.returncode == 0, done.stderr
     check_analysis(json.loads(done.stdout))
 
