@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from app.training_commands import needs_extra
+from app.training_commands import DEFAULT_WORK, WorkOption, needs_extra
 
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the tables.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
@@ -57,6 +57,7 @@ def evaluate_audio(
         bool,
         typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
     ] = False,
+    work: WorkOption = DEFAULT_WORK,
     as_json: JsonOption = False,
 ) -> None:
     """Tables of the audio branch: audio.json and audio.md."""
@@ -65,7 +66,7 @@ def evaluate_audio(
         from fusion.analysis import load_audio_predictor
 
         results = evaluation_audio.evaluate_audio(
-            out, load_audio_predictor(model), baselines=not no_baselines
+            out, load_audio_predictor(model), baselines=not no_baselines, work=work
         )
     _show(results, out / "audio.md", as_json)
 

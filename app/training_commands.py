@@ -22,7 +22,7 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model 
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Processor threads; all if not given.")
 ]
-_WORK = Path(".work")
+DEFAULT_WORK = Path(".work")
 
 
 def _sub_app(help_text: str) -> typer.Typer:
@@ -54,7 +54,7 @@ def needs_extra(command: str) -> Iterator[None]:
 
 
 @prepare_app.command("lyrics")
-def prepare_lyrics(work: WorkOption = _WORK) -> None:
+def prepare_lyrics(work: WorkOption = DEFAULT_WORK) -> None:
     """Vocabulary and corpus of the lyric model."""
     with needs_extra("prepare lyrics"):
         from lyrics_model.corpus import prepare
@@ -63,7 +63,7 @@ def prepare_lyrics(work: WorkOption = _WORK) -> None:
 
 
 @prepare_app.command("audio")
-def prepare_audio(work: WorkOption = _WORK) -> None:
+def prepare_audio(work: WorkOption = DEFAULT_WORK) -> None:
     """Log-mel windows of the audio model's data sets."""
     with needs_extra("prepare audio"):
         from audio_model.mel_cache import prepare
@@ -72,7 +72,7 @@ def prepare_audio(work: WorkOption = _WORK) -> None:
 
 
 @pretrain_app.command("lyrics")
-def pretrain_lyrics(work: WorkOption = _WORK, threads: ThreadsOption = None) -> None:
+def pretrain_lyrics(work: WorkOption = DEFAULT_WORK, threads: ThreadsOption = None) -> None:
     """Pretrain the lyric encoder; goes on where it was interrupted."""
     with needs_extra("pretrain lyrics"):
         from lyrics_model.pretraining import pretrain
@@ -81,7 +81,7 @@ def pretrain_lyrics(work: WorkOption = _WORK, threads: ThreadsOption = None) -> 
 
 
 @train_app.command("lyrics")
-def train_lyrics(work: WorkOption = _WORK, threads: ThreadsOption = None) -> None:
+def train_lyrics(work: WorkOption = DEFAULT_WORK, threads: ThreadsOption = None) -> None:
     """Fine-tune the lyric model; goes on where it was interrupted."""
     with needs_extra("train lyrics"):
         from lyrics_model.finetuning import train
@@ -91,7 +91,7 @@ def train_lyrics(work: WorkOption = _WORK, threads: ThreadsOption = None) -> Non
 
 @train_app.command("audio")
 def train_audio(
-    work: WorkOption = _WORK,
+    work: WorkOption = DEFAULT_WORK,
     seed: Annotated[int, typer.Option("--seed", help="Seed of the training.")] = 1,
 ) -> None:
     """Train the audio model; goes on where it was interrupted."""
@@ -128,7 +128,7 @@ def train_fusion(
 
 
 @export_app.command("lyrics")
-def export_lyrics(out: OutOption, work: WorkOption = _WORK) -> None:
+def export_lyrics(out: OutOption, work: WorkOption = DEFAULT_WORK) -> None:
     """Write the lyric model's folder."""
     with needs_extra("export-model lyrics"):
         from lyrics_model.exporting import export
@@ -137,7 +137,7 @@ def export_lyrics(out: OutOption, work: WorkOption = _WORK) -> None:
 
 
 @export_app.command("audio")
-def export_audio(out: OutOption, work: WorkOption = _WORK) -> None:
+def export_audio(out: OutOption, work: WorkOption = DEFAULT_WORK) -> None:
     """Write the audio model's folder."""
     with needs_extra("export-model audio"):
         from audio_model.exporting import export

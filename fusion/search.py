@@ -112,11 +112,12 @@ class EmotionIndex:
     def _scores(self, query: NDArray[np.float64], rows: NDArray[np.intp]) -> NDArray[np.float64]:
         # A matrix product may round equal rows differently by their position;
         # elementwise arithmetic does not, so equal rows tie exactly.
-        columns = self._columns if len(rows) == len(self) else self._columns[:, rows]
+        few = 4 * len(rows) < len(self)  # gathering costs more than a multiplication
+        columns = self._columns[:, rows] if few else self._columns
         scores: NDArray[np.float64] = columns[0] * query[0]
         for column, weight in zip(columns[1:], query[1:], strict=True):
             scores += column * weight
-        return scores
+        return scores if few else scores[rows]
 
     def _candidates(self, query: NDArray[np.float64], k: int) -> NDArray[np.intp]:
         tree = self._built_tree()

@@ -5,7 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from data_prep.errors import InputError
+from data_prep.data_folder import require
+from data_prep.errors import InputError, MissingDataError
 from fusion.search import EmotionIndex
 
 N = 400
@@ -65,10 +66,26 @@ def test_agrees_with_brute_force(path, kind, k):
         np.testing.assert_allclose(scores, expected_scores, atol=1e-9)
 
 
+def test_published_vectors_with_their_many_ties():
+    try:
+        vectors = np.load(require("published_vectors/2015lyric_mel.npy"))
+    except MissingDataError as missing:
+        pytest.skip(str(missing))
+    scan, tree = EmotionIndex(vectors, tree_from=10**9), EmotionIndex(vectors, tree_from=1)
+    unit = vectors / np.linalg.norm(vectors.astype(float), axis=1, keepdims=True)
+    for query in (*np.eye(6), vectors[7], np.ones(6)):
+        rows, scores = scan.query(query, 50)
+        for one, other in zip((rows, scores), tree.query(query, 50), strict=True):
+            np.testing.assert_array_equal(one, other)
+        cosines = unit @ (query / np.linalg.norm(query))
+        np.testing.assert_allclose(scores, np.sort(cosines)[::-1][:50], atol=1e-9)
+
+
 @pytest.mark.parametrize("path", PATHS)
-def test_a_mask_is_a_search_among_the_rest(path):
+@pytest.mark.parametrize("share", [0.1, 0.7])
+def test_a_mask_is_a_search_among_the_rest(path, share):
     vectors = vectors_of("duplicated", 3)
-    mask = np.random.default_rng(4).random(N) < 0.1
+    mask = np.random.default_rng(4).random(N) < share
     rows, _ = EmotionIndex(vectors, tree_from=PATHS[path]).query(np.ones(6), 8, mask)
     assert rows.tolist() == brute_force(vectors, np.ones(6), 8, mask)[0]
     nothing, scores = EmotionIndex(vectors).query(np.ones(6), 8, np.zeros(N, dtype=bool))
