@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import Analysis
 from fusion.recommendation import Recommendation
 
-_NAME_WIDTH = 8
+_NAME_WIDTH: Final = 8
 
 
 def analysis_lines(analysis: Analysis) -> list[str]:
@@ -36,8 +36,9 @@ def recommendation_lines(results: Sequence[Recommendation]) -> list[str]:
         year = f" ({song.year})" if song.year is not None else ""
         lines.append(f"{result.rank:>3}. {name}{year}  {result.score:.3f}")
         lines.append(f"     {result.why}")
-        if song.link is not None:
-            lines.append(f"     {song.link}")
+        place = song.path or song.link
+        if place is not None:
+            lines.append(f"     {place}")
     return lines
 
 
