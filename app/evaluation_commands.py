@@ -12,6 +12,12 @@ import typer
 from app.training_commands import DEFAULT_WORK, WorkOption, needs_extra
 
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the tables.")]
+CardOption = Annotated[
+    bool,
+    typer.Option(
+        "--write-card", help="Also write the figures into the model folder's card and README."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 evaluate_app = typer.Typer(
@@ -33,16 +39,21 @@ def evaluate_lyrics(
         bool,
         typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
     ] = False,
+    write_card: CardOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tables of the lyric branch: lyrics.json and lyrics.md."""
     with needs_extra("evaluate lyrics"):
         from fusion import evaluation_lyrics
         from fusion.analysis import load_lyric_predictor
+        from fusion.model_cards import write_model_card
+        from lyrics_model.predictor import EMBEDDED
 
         results = evaluation_lyrics.evaluate_lyrics(
             out, load_lyric_predictor(model), baselines=not no_baselines
         )
+        if write_card:
+            write_model_card(model or EMBEDDED, "lyrics", results, _read(out / "lyrics.md"))
     _show(results, out / "lyrics.md", as_json)
 
 
@@ -58,16 +69,21 @@ def evaluate_audio(
         typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
     ] = False,
     work: WorkOption = DEFAULT_WORK,
+    write_card: CardOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Tables of the audio branch: audio.json and audio.md."""
     with needs_extra("evaluate audio"):
+        from audio_model.predictor import EMBEDDED
         from fusion import evaluation_audio
         from fusion.analysis import load_audio_predictor
+        from fusion.model_cards import write_model_card
 
         results = evaluation_audio.evaluate_audio(
             out, load_audio_predictor(model), baselines=not no_baselines, work=work
         )
+        if write_card:
+            write_model_card(model or EMBEDDED, "audio", results, _read(out / "audio.md"))
     _show(results, out / "audio.md", as_json)
 
 
@@ -75,4 +91,8 @@ def _show(results: dict[str, Any], markdown: Path, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
     else:
-        sys.stdout.write(markdown.read_text(encoding="utf-8"))
+        sys.stdout.write(_read(markdown))
+
+
+def _read(path: Path) -> str:
+    return path.read_text(encoding="utf-8")

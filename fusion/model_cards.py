@@ -6,11 +6,12 @@ hand. The same figures go into ``model.json`` under ``metrics``.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from data_prep.model_folder import ModelCard, folder_hash, read_card, write_card
+from data_prep.model_folder import Kind, ModelCard, folder_hash, read_card, write_card
 
 README_NAME: Final = "README.md"
 
@@ -42,34 +43,55 @@ _LIMITS: Final = {
 }
 
 
-def write_model_card(folder: Path, card: ModelCard, figures: dict[str, Any], tables: str) -> None:
+def write_model_card(folder: Path, kind: Kind, results: dict[str, Any], tables: str) -> None:
     """Put an evaluation into a model folder: ``metrics`` of the card, and its README.
 
     Parameters
     ----------
     folder
-        Model folder; its network and labels stay as they are.
-    card
-        The folder's card.
-    figures
-        What goes into ``metrics`` under ``evaluation``.
+        Model folder; its network, labels and features stay as they are.
+    kind
+        Which branch.
+    results
+        What the evaluation returned; the model's own figures go into ``metrics``
+        under ``evaluation``.
     tables
-        Markdown of the evaluation, headings from level two on.
+        The Markdown it wrote.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder is not a model folder of that branch.
     """
+    card = read_card(folder, kind)
+    figures = {
+        test["name"]: {
+            name: values
+            for name, values in test["models"].items()
+            if name.startswith(results["model"])
+        }
+        for test in results["tests"]
+    }
     card = replace(card, metrics={**card.metrics, "evaluation": figures})
     write_card(folder, card)
+    (folder / README_NAME).write_text(_readme(folder, card, tables), encoding="utf-8")
+
+
+def _readme(folder: Path, card: ModelCard, tables: str) -> str:
     rows = "\n".join(
         f"| {data.name} | {data.rows:,} | {data.use} | {data.licence} |"
         for data in card.training_data
     )
     weights = ", ".join(f"{head} {weight:g}" for head, weight in card.head_weights.items())
-    text = f"""# {card.name}
+    # The evaluation's title becomes a section, and its sections go one deeper.
+    measured = re.sub(r"^#", "##", tables.strip(), flags=re.MULTILINE)
+    return f"""# {card.name}
 
 {_PURPOSE[card.kind]}
 
-- Folder hash `{folder_hash(folder)}`, taxonomy {card.taxonomy_version}, trained at `{card.commit}`.
+- Folder hash `{folder_hash(folder)}`, taxonomy {card.taxonomy_version}, made at `{card.commit}`.
 - Heads and their weight in the served six: {weights}.
-- Temperature {card.temperature:.3f} (fitted on validation data).
+- Temperature {card.temperature:.3f}, fitted on validation data.
 
 ## Training data
 
@@ -81,9 +103,8 @@ def write_model_card(folder: Path, card: ModelCard, figures: dict[str, Any], tab
 
 {_LIMITS[card.kind]}
 
-{tables.strip()}
+{measured}
 """
-    (folder / README_NAME).write_text(text, encoding="utf-8")
 
 
 def set_calibration(
