@@ -385,12 +385,17 @@ def serve(
     catalogue: CatalogueOption = None,
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")] = 7860,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
 ) -> None:
     """Serve the web page."""
     from app.demo import catalogue_to_read
     from app.page import serve as serve_page
 
-    serve_page(catalogue_to_read(catalogue), host, port)
+    analyser = None  # the page's own follows the settings that the catalogue carries
+    if model_lyrics is not None or model_audio is not None:
+        analyser = _analyser(model_lyrics, model_audio, None)
+    serve_page(catalogue_to_read(catalogue), host, port, analyser=analyser)
 
 
 def main() -> None:

@@ -535,8 +535,14 @@ def launch_options() -> dict[str, Any]:
     }
 
 
-def serve(catalogue_url: str, host: str = "127.0.0.1", port: int = 7860) -> None:
-    """Serve the page until it is interrupted.
+def serve(
+    catalogue_url: str,
+    host: str = "127.0.0.1",
+    port: int = 7860,
+    *,
+    analyser: SongAnalyser | None = None,
+) -> None:
+    """Serve the page until it is interrupted; parameters as :func:`build_page` has them.
 
     Raises
     ------
@@ -545,7 +551,7 @@ def serve(catalogue_url: str, host: str = "127.0.0.1", port: int = 7860) -> None
     InputError
         If the port is taken or cannot be used.
     """
-    page = build_page(catalogue_url)
+    page = build_page(catalogue_url, analyser=analyser)
     try:
         page.launch(
             server_name=host, server_port=port, prevent_thread_lock=True, **launch_options()
