@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -22,7 +23,8 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model 
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Processor threads; all if not given.")
 ]
-DEFAULT_WORK = Path(".work")
+DEFAULTSeedOption = Annotated[int, typer.Option("--seed", help="Seed of the training.")]
+_WORK = Path(".work")
 
 
 def _sub_app(help_text: str) -> typer.Typer:
@@ -92,7 +94,7 @@ def train_lyrics(work: WorkOption = DEFAULT_WORK, threads: ThreadsOption = None)
 @train_app.command("audio")
 def train_audio(
     work: WorkOption = DEFAULT_WORK,
-    seed: Annotated[int, typer.Option("--seed", help="Seed of the training.")] = 1,
+    seed: SeedOption = 1,
 ) -> None:
     """Train the audio model; goes on where it was interrupted."""
     with needs_extra("train audio"):

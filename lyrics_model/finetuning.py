@@ -11,7 +11,6 @@ emotions too cheap. Small sources count more per text (``source_weights``).
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from data_prep.errors import InputError, MissingDataError
 from data_prep.metrics import accuracy, macro_f1
 from data_prep.taxonomy import N_EMOTIONS
 from lyrics_model.batches import chunk_of_batches, length_batches
+from lyrics_model.chunk_report import ChunkReport
 from lyrics_model.corpus import tokenizer_path
 from lyrics_model.encoder import LyricNetwork, build_encoder
 from lyrics_model.examples import SOURCES, Examples, build_examples
@@ -44,9 +44,9 @@ CHECKPOINTS: Final = "finetuning"
 class FinetuningConfiguration:
     """``passes`` over all labelled texts, cut into ``chunks`` (validated after each)."""
 
-    passes: float = 3.0
-    chunks: int = 6
-    token_budget: int = 2_048
+    passes: float = 2.5
+    chunks: int = 5
+    token_budget: int = 3_072
     encoder_rate: float = 3e-4
     head_rate: float = 1e-3
     wide_rate: float = 2e-3
@@ -202,13 +202,6 @@ class Finetuning(L.LightningModule):
             self.log(f"{name}_accuracy", accuracy(labels, predictions))
         mean = float(np.mean(figures))
         self.log("validation_f1", mean, prog_bar=True)
-        if not self.trainer.sanity_checking:
-            shown = {
-                key: round(float(value), 3)
-                for key, value in self.trainer.callback_metrics.items()
-                if key.endswith(("_f1", "_accuracy"))
-            }
-            print(f"\nchunk {self.trainer.current_epoch + 1}: {json.dumps(shown)}", flush=True)
 
     def configure_optimizers(self) -> Any:
         configuration = self.configuration
@@ -289,7 +282,7 @@ def train(
         accelerator="auto",
         devices=1,
         default_root_dir=str(work),
-        callbacks=[last_checkpoint(folder)],
+        callbacks=[last_checkpoint(folder), ChunkReport()],
         num_sanity_val_steps=0,
         enable_model_summary=False,
     )

@@ -29,6 +29,7 @@ from transformers.models.roberta.modeling_roberta import RobertaLMHead
 
 from data_prep.errors import InputError
 from lyrics_model.batches import chunk_of_batches
+from lyrics_model.chunk_report import ChunkReport
 from lyrics_model.corpus import Corpus, load_corpus
 from lyrics_model.encoder import build_encoder, masked_mean
 from lyrics_model.specification import MASK_ID, PAD_ID, SPECIAL_TOKENS, EncoderSpecification
@@ -275,7 +276,7 @@ def pretrain(
         accelerator="auto",
         devices=1,
         default_root_dir=str(work),
-        callbacks=[last_checkpoint(folder)],
+        callbacks=[last_checkpoint(folder), ChunkReport()],
         log_every_n_steps=10,
         enable_model_summary=False,
     )
