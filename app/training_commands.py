@@ -23,8 +23,8 @@ OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model 
 ThreadsOption = Annotated[
     int | None, typer.Option("--threads", min=1, help="Processor threads; all if not given.")
 ]
-DEFAULTSeedOption = Annotated[int, typer.Option("--seed", help="Seed of the training.")]
-_WORK = Path(".work")
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the training.")]
+DEFAULT_WORK = Path(".work")
 
 
 def _sub_app(help_text: str) -> typer.Typer:
@@ -74,21 +74,41 @@ def prepare_audio(work: WorkOption = DEFAULT_WORK) -> None:
 
 
 @pretrain_app.command("lyrics")
-def pretrain_lyrics(work: WorkOption = DEFAULT_WORK, threads: ThreadsOption = None) -> None:
+def pretrain_lyrics(
+    work: WorkOption = DEFAULT_WORK,
+    steps: Annotated[
+        int | None, typer.Option("--steps", min=1, help="Steps of some 4,000 pieces each.")
+    ] = None,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+) -> None:
     """Pretrain the lyric encoder; goes on where it was interrupted."""
     with needs_extra("pretrain lyrics"):
-        from lyrics_model.pretraining import pretrain
+        from lyrics_model.pretraining import PretrainingConfiguration, pretrain
 
-        _made(pretrain(work, threads=threads))
+        configuration = PretrainingConfiguration(seed=seed)
+        if steps is not None:
+            configuration = replace(configuration, steps=steps)
+        _made(pretrain(work, configuration, threads=threads))
 
 
 @train_app.command("lyrics")
-def train_lyrics(work: WorkOption = DEFAULT_WORK, threads: ThreadsOption = None) -> None:
+def train_lyrics(
+    work: WorkOption = DEFAULT_WORK,
+    passes: Annotated[
+        float | None, typer.Option("--passes", min=0.01, help="Passes over the labelled texts.")
+    ] = None,
+    seed: SeedOption = 0,
+    threads: ThreadsOption = None,
+) -> None:
     """Fine-tune the lyric model; goes on where it was interrupted."""
     with needs_extra("train lyrics"):
-        from lyrics_model.finetuning import train
+        from lyrics_model.finetuning import FinetuningConfiguration, train
 
-        _made(train(work, threads=threads))
+        configuration = FinetuningConfiguration(seed=seed)
+        if passes is not None:
+            configuration = replace(configuration, passes=passes)
+        _made(train(work, configuration, threads=threads))
 
 
 @train_app.command("audio")
