@@ -180,6 +180,13 @@ class MemberTraining(lightning.LightningModule):
         entropy = -(batch.groups * torch.where(batch.groups > 0, log_group, 0.0)).sum(dim=1)
         return entropy.mean()
 
+    def _seed_at(self, *place: int) -> int:
+        return int(np.random.SeedSequence([self.seed, *place]).generate_state(1)[0])
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
+        # dropout does not depend on whether the training was interrupted before
+        torch.manual_seed(self._seed_at(self.current_epoch, batch_idx))
+
     def training_step(self, batch: Batch, _: int) -> Tensor:
         logits = self.network(batch.window, batch.masked)
         native, six = self.native_loss(logits, batch), self.six_loss(logits, batch)
@@ -190,8 +197,13 @@ class MemberTraining(lightning.LightningModule):
     def train_dataloader(self) -> DataLoader[Batch]:
         """Batches of the current epoch; the trainer asks anew for every epoch."""
         c = self.training_configuration
-        seed = int(np.random.SeedSequence([self.seed, self.current_epoch]).generate_state(1)[0])
-        batches = TrainingBatches(self.clips, c.shares, c.batches_per_epoch, c.augmentation, seed)
+        batches = TrainingBatches(
+            self.clips,
+            c.shares,
+            c.batches_per_epoch,
+            c.augmentation,
+            self._seed_at(self.current_epoch),
+        )
         return DataLoader(batches, batch_size=None)
 
     def configure_optimizers(self) -> Any:
@@ -304,6 +316,8 @@ def train_member(
         warnings.filterwarnings("ignore", message=".*does not have many workers.*")
         warnings.filterwarnings("ignore", message=".*IterableDataset.*")
         warnings.filterwarnings("ignore", message=".*lr_scheduler.step.*")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*")
+        warnings.filterwarnings("ignore", message=".*exists and is not empty.*")
         trainer = lightning.Trainer(
             max_epochs=configuration.n_epochs,
             accelerator="auto",

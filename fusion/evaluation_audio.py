@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -40,10 +40,12 @@ from data_prep.metrics import (
     nll,
     pearson_r,
 )
+from data_prep.model_folder import read_card, write_card
 from data_prep.splits import N_FOLDS
 from data_prep.taxonomy import native_label_set
 
 WORK: Final = Path(".work")
+FITTED: Final = "fitted now"
 FOUR: Final = ("joy", "tension", "calm", "sadness")
 
 
@@ -284,7 +286,7 @@ def evaluate_audio(
         tell("fitting the baselines on mel statistics …")
     for task in tasks:
         models: dict[str, Any] = {"constant": _constant_figures(task, seed)}
-        source = "fitted now"
+        source = FITTED
         trained = None
         if task.folds[0] < 0:
             trained = next(
@@ -330,6 +332,24 @@ def stored_baselines(results: dict[str, Any]) -> dict[str, Any]:
         }
         for test in results["tests"]
     }
+
+
+def store_baselines(folder: Path, results: dict[str, Any]) -> None:
+    """Put the baselines of an evaluation into a model folder's card, under ``metrics``.
+
+    There they are shown where scikit-learn is not installed. An evaluation without
+    fitted baselines changes nothing.
+
+    Raises
+    ------
+    ModelFolderError
+        If the folder is not an audio model folder.
+    """
+    if any(test["baselines"] != FITTED for test in results["tests"]):
+        return
+    card = read_card(folder, "audio")
+    metrics = {**card.metrics, "baselines": stored_baselines(results)}
+    write_card(folder, replace(card, metrics=metrics))
 
 
 def _figure(figures: dict[str, Any], name: str) -> str:

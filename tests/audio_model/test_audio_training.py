@@ -1,0 +1,239 @@
+"""Training: losses by hand, batches, resume, and a toy model from cache to prediction."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="torch is in the extra `train`")
+pytest.importorskip("lightning", reason="lightning is in the extra `train`")
+pytest.importorskip("onnx", reason="onnx is in the extra `train`")
+
+from audio_model import exporting, training  # noqa: E402
+from audio_model.examples import Augmentation, Batch, TrainingBatches  # noqa: E402
+from audio_model.heads import DATASET_HEADS, N_LOGITS, head_slices  # noqa: E402
+from audio_model.labels import group_shares  # noqa: E402
+from audio_model.mel_cache import Clip  # noqa: E402
+from audio_model.network import MelNetwork, MelStatistics, Members, NetworkConfiguration  # noqa: E402
+from audio_model.predictor import AudioPredictor  # noqa: E402
+from audio_model.training import MemberTraining, TrainingConfiguration, train_member  # noqa: E402
+from data_prep.errors import InputError, MissingDataError  # noqa: E402
+from data_prep.model_folder import ModelCard, write_card  # noqa: E402
+from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
+
+TOY = NetworkConfiguration(channels=(4, 4), wide=4, deep=4)
+
+
+def toy_clips(n: int = 4) -> list[Clip]:
+    rng = np.random.default_rng(0)
+    clips = []
+    for dataset, head in DATASET_HEADS.items():
+        size = len(native_label_set(head).labels)
+        for i in range(n):
+            shares = (
+                rng.uniform(0, 1, size) if head == "emotify" else np.eye(size)[i % size]
+            ).astype(np.float32)
+            log_mel = rng.normal(-20 + 3 * i, 6, (48, 300 + 400 * (i % 2))).astype(np.float16)
+            clips.append(Clip(dataset, f"{dataset}-{i}", f"g{i}", shares, log_mel))
+    return clips
+
+
+def batch_of(dataset: str, native: list[float]) -> Batch:
+    shares = np.array(native, dtype=np.float32)
+    padded = np.zeros(9, dtype=np.float32)
+    padded[: shares.size] = shares
+    window = torch.zeros(1, 48, 624)
+    return Batch(
+        window,
+        window,
+        torch.tensor([list(DATASET_HEADS).index(dataset)]),
+        torch.from_numpy(padded)[None],
+        torch.from_numpy(group_shares(dataset, shares))[None],
+    )
+
+
+def module(**settings) -> MemberTraining:
+    configuration = TrainingConfiguration(network=TOY, label_smoothing=0.0, **settings)
+    return MemberTraining(MelNetwork(TOY), toy_clips(), configuration, 0)
+
+
+def value(loss) -> float:
+    return float(loss.detach())
+
+
+def six_logits(**values: float):
+    logits = torch.zeros(1, N_LOGITS)
+    for name, value in values.items():
+        logits[0, head_slices()["six"].start + EMOTIONS.index(name)] = value
+    return logits
+
+
+def test_a_union_is_satisfied_by_either_emotion():
+    q2 = batch_of("emopia", [0, 1, 0, 0])
+    loss = module().six_loss
+    assert value(loss(six_logits(anger=50.0), q2)) == pytest.approx(0.0, abs=1e-4)
+    assert value(loss(six_logits(tension=50.0), q2)) == pytest.approx(0.0, abs=1e-4)
+    assert value(loss(six_logits(joy=50.0), q2)) > 10
+    # equal logits over the five emotions EMOPIA knows: two of five
+    assert value(loss(six_logits(), q2)) == pytest.approx(-np.log(2 / 5), abs=1e-4)
+
+
+def test_an_emotion_a_data_set_does_not_know_is_not_in_its_loss():
+    q1 = batch_of("emopia", [1, 0, 0, 0])
+    loss = module().six_loss
+    assert value(loss(six_logits(neutral=30.0), q1)) == pytest.approx(value(loss(six_logits(), q1)))
+
+
+def test_native_losses_by_hand():
+    loss = module(emotify_weight=1.0).native_loss
+    logits = torch.zeros(1, N_LOGITS)
+    sung = batch_of("ravdess_song", [0, 0, 1, 0, 0, 0])
+    assert value(loss(logits, sung)) == pytest.approx(np.log(6))
+    scales = batch_of("emotify", [0.5] * 9)
+    assert value(loss(logits, scales)) == pytest.approx(np.log(2))
+
+
+def test_the_mean_bias_is_served():
+    trained = module()
+    with torch.no_grad():
+        trained.six_bias[0, 2] = 3.0
+    before = trained.network.direct.bias[head_slices()["six"]].clone()
+    after = trained.served_network().direct.bias[head_slices()["six"]]
+    np.testing.assert_allclose((after - before).detach().numpy(), [0, 0, 1, 0, 0, 0], atol=1e-6)
+
+
+def test_batches_are_seeded_and_mixed():
+    shares = {"ravdess_song": 3, "emotify": 2, "emopia": 1}
+    clips = toy_clips()
+    first, again = (
+        list(TrainingBatches(clips, shares, 2, Augmentation(mixup=0.4), seed=5)) for _ in range(2)
+    )
+    other = list(TrainingBatches(clips, shares, 2, Augmentation(mixup=0.4), seed=6))
+    assert len(first) == 2
+    assert torch.equal(first[1].window, again[1].window)
+    assert not torch.equal(first[1].window, other[1].window)
+    assert torch.bincount(first[0].dataset).tolist() == [3, 2, 1]
+    assert first[0].window.shape == (6, 48, 624)
+    assert float(first[0].window.min()) >= -60
+    assert float(first[0].window.max()) <= 20
+
+
+@pytest.mark.parametrize("stretch", [0.0, 0.1])
+def test_windows_are_whole_whatever_the_length(stretch):
+    random = np.random.default_rng(0)
+    shares = {"ravdess_song": 4}
+    for n in (1, 50, 623, 624, 625, 626, 5_000):
+        log_mel = random.normal(-20, 5, (48, n)).astype(np.float16)
+        clip = Clip("ravdess_song", "a", "g", np.eye(6, dtype=np.float32)[0], log_mel)
+        augmentation = Augmentation(stretch=stretch, shift_bands=stretch)
+        (batch,) = TrainingBatches([clip], shares, 1, augmentation, seed=1)
+        assert batch.window.shape == (4, 48, 624)
+        assert torch.isfinite(batch.window).all()
+
+
+def test_statistics_by_hand():
+    statistics = MelStatistics(48, 624)
+    window = torch.full((1, 48, 624), -20.0)
+    window[:, :, 1::2] = -10.0
+    found = statistics(window)[0]
+    assert found.shape == (statistics.n_features,)
+    assert torch.isfinite(found).all()
+    np.testing.assert_allclose(found[:48], -15.0, atol=1e-3)  # mean
+    np.testing.assert_allclose(found[48:96], 5.0, atol=1e-2)  # spread
+    np.testing.assert_allclose(found[144:192], 10 * np.log10(0.055), atol=1e-2)  # mean power
+    np.testing.assert_allclose(found[192:240], 10.0, atol=1e-1)  # spread of the change
+
+
+def test_statistics_of_silence_are_finite():
+    assert torch.isfinite(MelStatistics(48, 624)(torch.full((1, 48, 624), -60.0))).all()
+
+
+def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path):
+    settings = TrainingConfiguration(
+        n_epochs=3,
+        batches_per_epoch=2,
+        shares={"ravdess_song": 2, "emotify": 2, "emopia": 2},
+        network=TOY,
+    )
+    clips = toy_clips()
+    lines: list[str] = []
+    whole = train_member(tmp_path / "a", clips, settings, seed=3, say=lines.append)
+    assert "epoch 3 of 3" in lines[-1]
+
+    class KilledError(Exception):
+        pass
+
+    class Killing(TrainingBatches):
+        epochs = 0
+
+        def __iter__(self):
+            Killing.epochs += 1
+            if Killing.epochs == 3:
+                raise KilledError
+            return super().__iter__()
+
+    original = training.TrainingBatches
+    training.TrainingBatches = Killing
+    try:
+        with pytest.raises(KilledError):
+            train_member(tmp_path / "b", clips, settings, seed=3, say=lines.append)
+    finally:
+        training.TrainingBatches = original
+    resumed = train_member(tmp_path / "b", clips, settings, seed=3, say=lines.append)
+    for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+
+
+def test_fast_dev_run(tmp_path):
+    settings = TrainingConfiguration(n_epochs=1, batches_per_epoch=1, network=TOY)
+    train_member(tmp_path, toy_clips(), settings, seed=0, say=lambda line: None, fast_dev_run=True)
+
+
+def test_save_load_export_round_trip(tmp_path):
+    members = [MelNetwork(TOY) for _ in range(5)]
+    windows = torch.randn(16, 48, 624) * 10 - 20
+    for member in members:
+        member.fit_scales(windows)
+        member.eval()
+    settings = TrainingConfiguration(network=TOY)
+    training.save_member(tmp_path / "m" / "weights.safetensors", members[1], settings, 7)
+    loaded = training.load_member(tmp_path / "m" / "weights.safetensors")
+    with torch.no_grad():
+        np.testing.assert_array_equal(loaded(windows), members[1](windows))
+        expected = torch.stack([member(windows) for member in members], dim=1).numpy()
+    folder = tmp_path / "model"
+    folder.mkdir()
+    exporting.write_network(Members(members), folder / "model.onnx", n_mels=48, n_frames=624)
+    labels = {head: list(exporting.head_labels(head)) for head in exporting.HEADS}
+    card = ModelCard("audio", "toy", labels, exporting.HEAD_WEIGHTS, exporting.features())
+    write_card(folder, card)
+    predictor = AudioPredictor.load(folder)
+    found = predictor.read_members(windows.numpy())
+    np.testing.assert_allclose(found, training.probabilities(expected), atol=1e-4)
+
+
+def test_settings_are_checked():
+    with pytest.raises(InputError, match="gtzan"):
+        TrainingConfiguration(shares={"gtzan": 3})
+
+
+def test_unknown_folds_are_refused(tmp_path):
+    with pytest.raises(InputError, match="folds"):
+        training.train(tmp_path, folds=[7])
+
+
+def test_exporting_without_members_says_what_to_run(tmp_path):
+    with pytest.raises(MissingDataError, match="maeum train audio"):
+        exporting.export(tmp_path, tmp_path / "model")
+
+
+def test_temperature_sharpens_answers_that_are_too_flat():
+    clips = [
+        Clip("ravdess_song", str(i), "g", np.eye(6, dtype=np.float32)[i], np.zeros((48, 2)))
+        for i in range(6)
+    ]
+    # native order is not that of the six: put the mass where each label belongs
+    six = np.full((6, 6), 0.1, dtype=np.float32)
+    for i, targets in enumerate(native_label_set("ravdess_song").targets):
+        six[i, targets[0]] = 0.5
+    assert exporting.fit_temperature(clips, six) == pytest.approx(0.4)
