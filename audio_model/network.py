@@ -235,15 +235,20 @@ class Members(nn.Module):
     Parameters
     ----------
     members
-        Networks of the same window; its statistics are computed once for all.
+        The networks of each member, all of the same window. A member's logits are
+        the mean of its networks'; the statistics of a window are computed once for all.
     """
 
-    def __init__(self, members: Sequence[MelNetwork]) -> None:
+    def __init__(self, members: Sequence[Sequence[MelNetwork]]) -> None:
         super().__init__()
-        self.statistics = members[0].statistics
-        self.members = nn.ModuleList(members)
+        self.statistics = members[0][0].statistics
+        self.members = nn.ModuleList(nn.ModuleList(networks) for networks in members)
 
     def forward(self, window: Tensor) -> Tensor:
         statistics = self.statistics(window)
-        answers = [cast(MelNetwork, member).logits(statistics, window) for member in self.members]
+        answers = []
+        for member in self.members:
+            networks = cast(Sequence[MelNetwork], member)
+            logits = [network.logits(statistics, window) for network in networks]
+            answers.append(torch.stack(logits).mean(dim=0))
         return torch.stack(answers, dim=1)

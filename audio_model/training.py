@@ -401,9 +401,18 @@ def scores(
     return result
 
 
-def member_folder(work: Path, member: int) -> Path:
-    """Where a member's checkpoints and weights lie."""
-    return work / "audio" / f"member-{member}"
+RECIPES: Final[tuple[TrainingConfiguration, ...]] = (
+    TrainingConfiguration(),
+    TrainingConfiguration(),
+)
+"""Settings of the networks of one member: the same, seeded differently, since the mean of
+networks errs less than one."""
+
+
+def weights_path(work: Path, member: int, network: int) -> Path:
+    """Where the weights of one network of a member lie; its checkpoints are beside them."""
+    folder = work / "audio" / f"member-{member}" / f"network-{network}"
+    return folder / "weights.safetensors"
 
 
 def train(
@@ -411,7 +420,7 @@ def train(
     *,
     folds: Sequence[int] | None = None,
     seed: int = 1,
-    configuration: TrainingConfiguration | None = None,
+    recipes: Sequence[TrainingConfiguration] = RECIPES,
     say: Callable[[str], None] = print,
 ) -> list[Path]:
     """Train the members, or finish training them.
@@ -423,13 +432,15 @@ def train(
     folds
         Which members; all five if not given. Member *k* is trained without fold *k*.
     seed
-        Member *k* is seeded with ``100 * seed + k``.
+        Network *n* of member *k* is seeded with ``100 * seed + 10 * n + k``.
+    recipes
+        Settings of each network of a member.
     say
         Receives lines of progress.
 
     Returns
     -------
-    Path of the weights of each member.
+    Path of the weights of each network.
 
     Raises
     ------
@@ -441,25 +452,25 @@ def train(
     chosen = list(range(N_MEMBERS)) if folds is None else list(folds)
     if not chosen or not set(chosen) <= set(range(N_MEMBERS)):
         raise InputError(f"folds {chosen}: expected some of 0..{N_MEMBERS - 1}")
-    c = configuration or TrainingConfiguration()
     clips = load_clips(work)
     fold = [clip_fold(clip) for clip in clips]
+    jobs = [(member, n) for member in chosen for n in range(len(recipes))]
     paths = []
-    for n, member in enumerate(chosen):
+    for done, (member, n) in enumerate(jobs):
         kept = [clip for clip, f in zip(clips, fold, strict=True) if f is not None and f != member]
-        folder = member_folder(work, member)
-        network = train_member(
-            folder,
-            kept,
-            c,
-            seed=100 * seed + member,
-            title=f"member {member + 1} of {N_MEMBERS}",
-            say=say,
-            epochs_after=c.n_epochs * (len(chosen) - n - 1),
-        )
-        path = folder / "weights.safetensors"
-        save_member(path, network, c, seed)
         held_out = [clip for clip, f in zip(clips, fold, strict=True) if f == member]
+        path = weights_path(work, member, n)
+        own_seed = 100 * seed + 10 * n + member
+        network = train_member(
+            path.parent,
+            kept,
+            recipes[n],
+            seed=own_seed,
+            title=f"member {member + 1} of {N_MEMBERS}, network {n + 1} of {len(recipes)}",
+            say=say,
+            epochs_after=sum(recipes[later].n_epochs for _, later in jobs[done + 1 :]),
+        )
+        save_member(path, network, recipes[n], own_seed)
         found = scores(held_out, answers(network, held_out))
         say("  out of fold: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
         paths.append(path)

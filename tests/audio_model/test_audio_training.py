@@ -190,7 +190,7 @@ def test_fast_dev_run(tmp_path):
 
 
 def test_save_load_export_round_trip(tmp_path):
-    members = [MelNetwork(TOY) for _ in range(5)]
+    members = [MelNetwork(TOY) for _ in range(10)]
     windows = torch.randn(16, 48, 624) * 10 - 20
     for member in members:
         member.fit_scales(windows)
@@ -200,16 +200,21 @@ def test_save_load_export_round_trip(tmp_path):
     loaded = training.load_member(tmp_path / "m" / "weights.safetensors")
     with torch.no_grad():
         np.testing.assert_array_equal(loaded(windows), members[1](windows))
-        expected = torch.stack([member(windows) for member in members], dim=1).numpy()
+        logits = torch.stack([member(windows) for member in members], dim=1)
+    expected = logits.unflatten(1, (5, 2)).mean(dim=2).numpy()
     folder = tmp_path / "model"
     folder.mkdir()
-    exporting.write_network(Members(members), folder / "model.onnx", n_mels=48, n_frames=624)
+    pairs = Members(list(zip(members[::2], members[1::2], strict=True)))
+    exporting.write_network(pairs, folder / "model.onnx", n_mels=48, n_frames=624)
+    whole = (folder / "model.onnx").stat().st_size
+    exporting.halve_weights(folder / "model.onnx")
+    assert (folder / "model.onnx").stat().st_size < whole
     labels = {head: list(exporting.head_labels(head)) for head in exporting.HEADS}
     card = ModelCard("audio", "toy", labels, exporting.HEAD_WEIGHTS, exporting.features())
     write_card(folder, card)
     predictor = AudioPredictor.load(folder)
     found = predictor.read_members(windows.numpy())
-    np.testing.assert_allclose(found, training.probabilities(expected), atol=1e-4)
+    np.testing.assert_allclose(found, training.probabilities(expected), atol=5e-3)
 
 
 def test_settings_are_checked():
