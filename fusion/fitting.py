@@ -29,7 +29,7 @@ from lyrics_model.mixture import validation_texts
 from lyrics_model.predictor import LyricPredictor
 
 LARGEST_SHARE: Final = 0.40
-SMALLEST_SHARE: Final = 0.03
+SMALLEST_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True)
