@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from app.page_charts import emotion_bar, legend, percents, timeline
 from app.page_markup import escaped, safe_link
-from app.page_texts import Language, emotion_name, text, translated
+from app.page_texts import Language, as_sentence, emotion_name, text, translated
 from data_prep.taxonomy import top_emotion
 from fusion.analysis import Analysis
 from fusion.calibration import calibrate
@@ -75,7 +75,7 @@ def busy_card(sentence: str, *, cards: int = 3) -> str:
 def query_card(words: str, analysis: Analysis, language: Language) -> str:
     """How a mood was understood: its words, its bar, and what to know about it."""
     notes = [text(language, "query_abstain")] if analysis.fused.abstain else []
-    notes += [translated(note, language) for note in analysis.notes]
+    notes += [as_sentence(translated(note, language)) for note in analysis.notes]
     bar = emotion_bar(
         analysis.distribution, language, name=text(language, "bar_query"), strong=True
     )
@@ -121,7 +121,7 @@ def reading_card(analysis: Analysis, settings: FusionSettings, language: Languag
         percent=percents(analysis.distribution)[top],
     )
     notes = [text(language, "song_abstain")] if analysis.fused.abstain else []
-    notes += [translated(note, language) for note in analysis.notes]
+    notes += [as_sentence(translated(note, language)) for note in analysis.notes]
     parts = [
         f'<section class="maeum-reading"><h2>{escaped(text(language, "song_result_heading"))}</h2>'
         f'<p class="maeum-headline"><span class="maeum-dot maeum-{analysis.top}"></span>'

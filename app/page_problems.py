@@ -7,7 +7,7 @@ import re
 from typing import Final
 
 from app.page_cards import problem_card
-from app.page_texts import Language, text, translated
+from app.page_texts import Language, as_sentence, text, translated
 from data_prep.errors import CatalogueError, InputError, MaeumError, ModelFolderError
 
 _log = logging.getLogger(__name__)
@@ -16,7 +16,9 @@ _KINDS: Final[tuple[tuple[type[MaeumError], str], ...]] = (
     (CatalogueError, "catalogue"),
     (ModelFolderError, "model"),
 )
-_TOLD: Final = ("no emotion could be read: ", "감정을 읽지 못했습니다. ")
+_SAID_BY_THE_TITLE: Final = "no emotion could be read: "
+# What the operating system or FFmpeg adds in brackets means nothing to a listener.
+_SYSTEM: Final = re.compile(r" \(\[Errno[^)]*\)")
 # Folders of a path, up to its last name: where uploads lie is no business of a visitor.
 _FOLDERS: Final = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[\\/](?:[^\\/:*?\"<>|\s]+[\\/])+")
 
@@ -51,7 +53,7 @@ def problem(error: Exception, language: Language) -> str:
         return problem_card(
             text(language, "problem_unread_title"),
             text(language, "problem_unread_text"),
-            reason=_sentence(translated(without_folders(str(error)), language)),
+            reason=as_sentence(translated(_told(error), language)),
             language=language,
         )
     for kind, key in _KINDS:
@@ -70,13 +72,8 @@ def problem(error: Exception, language: Language) -> str:
     )
 
 
-def _sentence(reason: str) -> str:
-    """A reason as a sentence of its own; the card's title has said that nothing was read."""
-    for told in _TOLD:
-        reason = reason.removeprefix(told)
-    closed = reason if reason.endswith((".", "…")) else f"{reason}."
-    # The name of a file stays as it is.
-    return closed[:1].upper() + closed[1:] if closed.split()[0].isalpha() else closed
+def _told(error: InputError) -> str:
+    return _SYSTEM.sub("", without_folders(str(error)).removeprefix(_SAID_BY_THE_TITLE))
 
 
 def without_folders(message: str) -> str:

@@ -398,6 +398,12 @@ _NOTES: Final[tuple[tuple[re.Pattern[str], str], ...]] = tuple(
 )
 
 
+def as_sentence(note: str) -> str:
+    """A note with a capital, unless it begins with the name of a file, and a full stop."""
+    closed = note if note.endswith((".", "…")) else f"{note}."
+    return closed[:1].upper() + closed[1:] if closed.split()[0].isalpha() else closed
+
+
 def translated(note: str, language: Language) -> str:
     """A note of the models or of fusion in the page's language; unknown ones stay English."""
     if language == "en":
