@@ -2,14 +2,19 @@
 
 Each figure comes from a file that a command wrote: ``maeum evaluate TASK --out
 docs/measured`` and ``python -m benchmarks.run --out docs/measured``. A file that
-is not there is left out; nothing is typed in by hand.
+is not there is left out; nothing is typed in by hand. The outputs of the README's
+examples are written anew as well, from the demo catalogue.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import re
-from collections.abc import Sequence
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -19,6 +24,9 @@ README: Final = ROOT / "README.md"
 BEGIN: Final = "<!-- figures:begin -->"
 END: Final = "<!-- figures:end -->"
 PARTS: Final = ("lyrics", "audio", "fusion", "speed")
+_OUTPUT: Final = re.compile(
+    r"(?P<mark><!-- output: maeum (?P<command>[^\n]+) -->\n```\w+\n).*?(?P<end>```\n)", re.DOTALL
+)
 
 
 def figures(folder: Path) -> str:
@@ -56,13 +64,49 @@ def with_figures(readme: str, content: str) -> str:
     return pattern.sub(lambda _: f"{BEGIN}\n\n{content}\n\n{END}", readme)
 
 
+def with_outputs(readme: str, run: Callable[[Sequence[str]], str]) -> str:
+    """A README with every block below ``<!-- output: maeum … -->`` replaced.
+
+    Parameters
+    ----------
+    run
+        Gives what ``maeum`` prints for the words of a command.
+    """
+
+    def replaced(match: re.Match[str]) -> str:
+        printed = run(shlex.split(match["command"])).rstrip()
+        return f"{match['mark']}{printed}\n{match['end']}"
+
+    return _OUTPUT.sub(replaced, readme)
+
+
+def printed_by_maeum(words: Sequence[str]) -> str:
+    """What a command prints, asked of the demo catalogue.
+
+    Raises
+    ------
+    subprocess.CalledProcessError
+        If the command fails.
+    """
+    from app.demo import DEMO_CATALOGUE
+
+    done = subprocess.run(
+        [sys.executable, "-c", "from app.cli import main; main()", *words],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | {"MAEUM_CATALOGUE": str(DEMO_CATALOGUE)},
+    )
+    return done.stdout
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Write the figures of a folder into the README."""
     parser = argparse.ArgumentParser(description="Write measured figures into README.md.")
     parser.add_argument("--measured", type=Path, default=MEASURED, help="folder of the results")
     options = parser.parse_args(arguments)
-    readme = README.read_text(encoding="utf-8")
-    README.write_text(with_figures(readme, figures(options.measured)), encoding="utf-8")
+    readme = with_figures(README.read_text(encoding="utf-8"), figures(options.measured))
+    README.write_text(with_outputs(readme, printed_by_maeum), encoding="utf-8")
     print(f"figures of {options.measured} written into {README.name}")
 
 

@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import tomllib
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -131,6 +132,24 @@ def test_figures_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     (tmp_path / "lyrics.md").write_text("# Words\n\n## Test\n\n| a |\n", encoding="utf-8")
     (tmp_path / "speed.md").write_text("Measured.\n", encoding="utf-8")
     assert figures(tmp_path) == "### Words\n\n#### Test\n\n| a |\n\n### Speed\n\nMeasured."
+
+
+def test_outputs_of_the_readme_are_those_of_its_commands() -> None:
+    from benchmarks.figures import README, with_outputs
+
+    asked: list[list[str]] = []
+
+    def run(words: Sequence[str]) -> str:
+        asked.append(["maeum", *words])
+        return f"answer {len(asked)}\n"
+
+    readme = README.read_text(encoding="utf-8")
+    written = with_outputs(readme, run)
+    assert len(asked) == readme.count("<!-- output: ") >= 2
+    for number, words in enumerate(asked, start=1):
+        assert words in readme_commands()
+        assert f"\nanswer {number}\n```\n" in written
+    assert with_outputs(written, lambda words: "") == with_outputs(readme, lambda words: "")
 
 
 def test_speed_report_has_ratios_and_limits() -> None:
