@@ -47,13 +47,11 @@ def evaluate_lyrics(
         from fusion import evaluation_lyrics
         from fusion.analysis import load_lyric_predictor
         from fusion.model_cards import write_model_card
-        from lyrics_model.predictor import EMBEDDED
 
-        results = evaluation_lyrics.evaluate_lyrics(
-            out, load_lyric_predictor(model), baselines=not no_baselines
-        )
+        predictor = load_lyric_predictor(model)
+        results = evaluation_lyrics.evaluate_lyrics(out, predictor, baselines=not no_baselines)
         if write_card:
-            write_model_card(model or EMBEDDED, "lyrics", results, _read(out / "lyrics.md"))
+            write_model_card(predictor.folder, "lyrics", results, _read(out / "lyrics.md"))
     _show(results, out / "lyrics.md", as_json)
 
 
@@ -74,16 +72,16 @@ def evaluate_audio(
 ) -> None:
     """Tables of the audio branch: audio.json and audio.md."""
     with needs_extra("evaluate audio"):
-        from audio_model.predictor import EMBEDDED
         from fusion import evaluation_audio
         from fusion.analysis import load_audio_predictor
         from fusion.model_cards import write_model_card
 
+        predictor = load_audio_predictor(model)
         results = evaluation_audio.evaluate_audio(
-            out, load_audio_predictor(model), baselines=not no_baselines, work=work
+            out, predictor, baselines=not no_baselines, work=work
         )
         if write_card:
-            write_model_card(model or EMBEDDED, "audio", results, _read(out / "audio.md"))
+            write_model_card(predictor.folder, "audio", results, _read(out / "audio.md"))
     _show(results, out / "audio.md", as_json)
 
 

@@ -70,8 +70,10 @@ class AudioPredictor:
 
     Attributes
     ----------
+    folder
+        The model folder.
     card
-        The model folder's card.
+        Its card.
     model_hash
         Hash of what decides the answers; kept beside them in a catalogue.
     n_members
@@ -81,6 +83,7 @@ class AudioPredictor:
     def __init__(
         self, folder: Path, card: ModelCard, session: onnxruntime.InferenceSession
     ) -> None:
+        self.folder = folder
         self.card = card
         self.model_hash = folder_hash(folder)
         self.mel_configuration = _configuration(MelConfiguration, card, "log_mel", folder)

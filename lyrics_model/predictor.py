@@ -69,6 +69,7 @@ class LyricPredictor:
     def __init__(self, folder: Path) -> None:
         import onnxruntime
 
+        self.folder: Path = folder
         self.card: ModelCard = read_card(folder, "lyrics")
         self.model_hash: str = folder_hash(folder)
         features = self.card.features
