@@ -82,6 +82,7 @@ def evaluate_audio(
         )
         if write_card:
             write_model_card(predictor.folder, "audio", results, _read(out / "audio.md"))
+            evaluation_audio.store_baselines(predictor.folder, results)
     _show(results, out / "audio.md", as_json)
 
 
