@@ -9,6 +9,7 @@ examples are written anew as well, from the demo catalogue.
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shlex
@@ -16,38 +17,83 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 MEASURED: Final = ROOT / "docs" / "measured"
 README: Final = ROOT / "README.md"
 BEGIN: Final = "<!-- figures:begin -->"
 END: Final = "<!-- figures:end -->"
-PARTS: Final = ("lyrics", "audio", "fusion", "speed")
+BRANCHES: Final = ("lyrics", "audio")
+_TITLES: Final = {"lyrics": "Words", "audio": "Sound"}
+_MEASURES: Final = {"macro_f1": "macro-F1", "mean_r": "mean r", "accuracy": "accuracy"}
 _OUTPUT: Final = re.compile(
     r"(?P<mark><!-- output: maeum (?P<command>[^\n]+) -->\n```\w+\n).*?(?P<end>```\n)", re.DOTALL
 )
 
 
 def figures(folder: Path) -> str:
-    """The Markdown files of a folder, one after another, their headings two levels deeper.
+    """The summary of a folder of results, as Markdown.
 
     Raises
     ------
     FileNotFoundError
-        If there is none of them.
+        If it holds none of them.
     """
     parts = []
-    for name in PARTS:
-        path = folder / f"{name}.md"
+    for name in BRANCHES:
+        path = folder / f"{name}.json"
         if path.is_file():
-            text = path.read_text(encoding="utf-8").strip()
-            if not text.startswith("#"):
-                text = f"# {name.capitalize()}\n\n{text}"
-            parts.append(re.sub(r"^(#+) ", r"##\1 ", text, flags=re.MULTILINE))
+            results = json.loads(path.read_text(encoding="utf-8"))
+            command = f"maeum evaluate {name} --out docs/measured"
+            parts.append(
+                f"### {_TITLES[name]}\n\n`{command}`; all tables: "
+                f"[docs/measured/{name}.md](docs/measured/{name}.md).\n\n{summary(results)}"
+            )
+    speed = folder / "speed.md"
+    if speed.is_file():
+        parts.append(f"### Speed\n\n`make bench`. {speed.read_text(encoding='utf-8').strip()}")
     if not parts:
-        raise FileNotFoundError(f"{folder} holds none of {', '.join(f'{n}.md' for n in PARTS)}")
+        raise FileNotFoundError(f"{folder} holds no results: run `maeum evaluate` with it as --out")
     return "\n\n".join(parts)
+
+
+def summary(results: dict[str, Any]) -> str:
+    """One row per test and way of answering: its main figure beside constant and linear models.
+
+    The main figure is the mean correlation where a test has scales, accuracy for
+    quadrants, as published for them, and macro-F1 elsewhere.
+    """
+    lines = [
+        "| test | figure | constant | best linear model | maeum (95%) |",
+        "|---|---|---|---|---|",
+    ]
+    for test in results["tests"]:
+        models: dict[str, dict[str, Any]] = test["models"]
+        measure = "macro_f1"
+        if any("mean_r" in values for values in models.values()):
+            measure = "mean_r"
+        elif test["name"].startswith("emopia"):
+            measure = "accuracy"
+
+        def best(prefixes: tuple[str, ...], models: Any = models, measure: str = measure) -> str:
+            found = [v[measure] for n, v in models.items() if n.startswith(prefixes)]
+            return f"{max(found):.3f}" if found else ""
+
+        for name, values in models.items():
+            if not name.startswith(results["model"]):
+                continue
+            way = name.removeprefix(results["model"]).strip(", ")
+            low, high = values[f"{measure}_interval"]
+            cells = [
+                f"{test['name']} (n = {test['n']:,}){', ' + way if way else ''}",
+                _MEASURES[measure],
+                best(("constant", "always")),
+                best(("linear", "mel statistics")),
+                f"**{values[measure]:.3f}** ({low:.3f} to {high:.3f})",
+            ]
+            lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines)
 
 
 def with_figures(readme: str, content: str) -> str:

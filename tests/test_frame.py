@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import subprocess
@@ -129,9 +130,20 @@ def test_figures_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
 
     with pytest.raises(FileNotFoundError):
         figures(tmp_path)
-    (tmp_path / "lyrics.md").write_text("# Words\n\n## Test\n\n| a |\n", encoding="utf-8")
+    models = {
+        "always joy": {"macro_f1": 0.1},
+        "constant (a)": {"macro_f1": 0.05},
+        "linear (a)": {"macro_f1": 0.3},
+        "linear (b)": {"macro_f1": 0.4},
+        "ours": {"macro_f1": 0.5, "macro_f1_interval": [0.45, 0.55]},
+    }
+    results = {"model": "ours", "tests": [{"name": "Test", "n": 1200, "models": models}]}
+    (tmp_path / "lyrics.json").write_text(json.dumps(results), encoding="utf-8")
     (tmp_path / "speed.md").write_text("Measured.\n", encoding="utf-8")
-    assert figures(tmp_path) == "### Words\n\n#### Test\n\n| a |\n\n### Speed\n\nMeasured."
+    written = figures(tmp_path)
+    row = "| Test (n = 1,200) | macro-F1 | 0.100 | 0.400 | **0.500** (0.450 to 0.550) |"
+    assert row in written.splitlines()
+    assert written.endswith("### Speed\n\n`make bench`. Measured.")
 
 
 def test_outputs_of_the_readme_are_those_of_its_commands() -> None:
