@@ -42,10 +42,14 @@ CHECKPOINTS: Final = "finetuning"
 
 @dataclass(frozen=True)
 class FinetuningConfiguration:
-    """``passes`` over all labelled texts, cut into ``chunks`` (validated after each)."""
+    """``passes`` over all labelled texts, cut into ``chunks`` (validated after each).
 
-    passes: float = 2.5
-    chunks: int = 5
+    With 2.5 passes the small sources (KOTE, KPoEM) were learned by heart: their
+    validation macro-F1 fell again after the first.
+    """
+
+    passes: float = 1.4
+    chunks: int = 4
     token_budget: int = 3_072
     encoder_rate: float = 3e-4
     head_rate: float = 1e-3
