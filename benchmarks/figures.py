@@ -59,13 +59,13 @@ def figures(folder: Path) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """One row per test and way of answering: its main figure beside constant and linear models.
+    """One row per test and way of answering: its main figure beside the constant and the best of the simple models.
 
     The main figure is the mean correlation where a test has scales, accuracy for
     quadrants, as published for them, and macro-F1 elsewhere.
     """
     lines = [
-        "| test | figure | constant | best linear model | maeum (95%) |",
+        "| test | figure | constant | best simple model | maeum (95%) |",
         "|---|---|---|---|---|",
     ]
     for test in results["tests"]:
@@ -90,7 +90,7 @@ def summary(results: dict[str, Any]) -> str:
                 _MEASURES[measure],
                 best(("constant", "always")),
                 best(("linear", "mel statistics")),
-                f"**{values[measure]:.3f}** ({low:.3f} to {high:.3f})",
+                f"{values[measure]:.3f} ({low:.3f} to {high:.3f})",
             ]
             lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)

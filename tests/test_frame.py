@@ -141,7 +141,7 @@ def test_figures_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     (tmp_path / "lyrics.json").write_text(json.dumps(results), encoding="utf-8")
     (tmp_path / "speed.md").write_text("Measured.\n", encoding="utf-8")
     written = figures(tmp_path)
-    row = "| Test (n = 1,200) | macro-F1 | 0.100 | 0.400 | **0.500** (0.450 to 0.550) |"
+    row = "| Test (n = 1,200) | macro-F1 | 0.100 | 0.400 | 0.500 (0.450 to 0.550) |"
     assert row in written.splitlines()
     assert written.endswith("### Speed\n\n`make bench`. Measured.")
 
