@@ -59,7 +59,7 @@ def figures(folder: Path) -> str:
 
 
 def summary(results: dict[str, Any]) -> str:
-    """One row per test and way of answering: its main figure beside the constant and the best of the simple models.
+    """One row per test and way of answering: its main figure beside simpler models.
 
     The main figure is the mean correlation where a test has scales, accuracy for
     quadrants, as published for them, and macro-F1 elsewhere.
