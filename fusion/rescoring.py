@@ -73,10 +73,11 @@ def rescore(catalogue: Catalogue, settings: FusionSettings, *, only_stale: bool 
     CatalogueError
         If the catalogue cannot be written.
     """
+    made_by = settings.hash
     songs = [
         song
         for song in catalogue.songs()
-        if not (only_stale and song.fused is not None and song.fused.made_by == settings.hash)
+        if not (only_stale and song.fused is not None and song.fused.made_by == made_by)
         and (song.lyrics is not None or song.audio is not None)
     ]
     if songs:
@@ -90,8 +91,9 @@ def with_fused(songs: Sequence[Song], settings: FusionSettings) -> list[Song]:
     from data_prep.catalogue import StageVector
 
     fused = fuse_songs(songs, settings).distribution
+    made_by = settings.hash
     return [
-        replace(song, fused=StageVector(vector, settings.hash))
+        replace(song, fused=StageVector(vector, made_by))
         for song, vector in zip(songs, fused, strict=True)
     ]
 
@@ -134,8 +136,9 @@ def song_vectors(songs: Sequence[Song], settings: FusionSettings) -> NDArray[np.
     """Fused vectors of songs (n, 6) under these settings; NaN for a song with no answer."""
     vectors = np.full((len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
     stale: list[int] = []
+    made_by = settings.hash
     for row, song in enumerate(songs):
-        if song.fused is not None and song.fused.made_by == settings.hash:
+        if song.fused is not None and song.fused.made_by == made_by:
             vectors[row] = song.fused.distribution
         else:
             stale.append(row)

@@ -22,6 +22,7 @@ from data_prep.model_folder import (
 )
 from data_prep.readers import goemotions, kote, kpoem, nsmc
 from data_prep.taxonomy import EMOTIONS, native_label_set
+from lyrics_model.chunked_run import LAST
 from lyrics_model.corpus import tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.finetuning import CHECKPOINTS, load_network
@@ -124,7 +125,7 @@ def export(
     MissingDataError
         If there is no checkpoint or a data set is missing.
     """
-    network = load_network(work / CHECKPOINTS / "last.ckpt")
+    network = load_network(work / CHECKPOINTS / LAST)
     specification = network.specification
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:

@@ -27,13 +27,13 @@ from data_prep.errors import InputError, MissingDataError
 from data_prep.metrics import accuracy, macro_f1
 from data_prep.taxonomy import N_EMOTIONS
 from lyrics_model.batches import chunk_of_batches, length_batches
-from lyrics_model.chunk_report import ChunkReport
+from lyrics_model.chunked_run import LAST, run_chunks
 from lyrics_model.corpus import tokenizer_path
 from lyrics_model.encoder import LyricNetwork, build_encoder
 from lyrics_model.examples import SOURCES, Examples, build_examples
 from lyrics_model.ngrams import ngram_batch
 from lyrics_model.pretraining import CHECKPOINTS as PRETRAINING
-from lyrics_model.pretraining import last_checkpoint, load_encoder
+from lyrics_model.pretraining import load_encoder
 from lyrics_model.specification import EncoderSpecification, LyricModelSpecification
 from lyrics_model.tokens import load_tokenizer, pad
 
@@ -264,7 +264,7 @@ def train(
     if threads:
         torch.set_num_threads(threads)
     L.seed_everything(configuration.seed, verbose=False)
-    checkpoint = encoder_checkpoint or work / PRETRAINING / "last.ckpt"
+    checkpoint = encoder_checkpoint or work / PRETRAINING / LAST
     if not checkpoint.is_file():
         raise MissingDataError(f"{checkpoint} is missing: run `maeum pretrain lyrics` first")
     specification = LyricModelSpecification()
@@ -277,27 +277,7 @@ def train(
     priors = np.stack([training.prior(i) for i in range(len(SOURCES))])
     network = LyricNetwork(specification, encoder)
     model = Finetuning(network, configuration, priors, module.per_chunk * configuration.chunks)
-    folder = work / CHECKPOINTS
-    last = folder / "last.ckpt"
-    trainer = L.Trainer(
-        max_epochs=configuration.chunks,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=1.0,
-        accelerator="auto",
-        devices=1,
-        default_root_dir=str(work),
-        callbacks=[last_checkpoint(folder), ChunkReport()],
-        num_sanity_val_steps=0,
-        enable_model_summary=False,
-    )
-    trainer.fit(
-        model,
-        datamodule=module,
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=True,
-    )
-    trainer.save_checkpoint(last)
-    return last
+    return run_chunks(model, module, work / CHECKPOINTS, configuration.chunks)
 
 
 def load_network(checkpoint: Path) -> LyricNetwork:

@@ -21,7 +21,6 @@ from typing import Any, Final
 import lightning as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -29,7 +28,7 @@ from transformers.models.roberta.modeling_roberta import RobertaLMHead
 
 from data_prep.errors import InputError
 from lyrics_model.batches import chunk_of_batches
-from lyrics_model.chunk_report import ChunkReport
+from lyrics_model.chunked_run import LAST, run_chunks
 from lyrics_model.corpus import Corpus, load_corpus
 from lyrics_model.encoder import build_encoder, masked_mean
 from lyrics_model.specification import MASK_ID, PAD_ID, SPECIAL_TOKENS, EncoderSpecification
@@ -226,18 +225,6 @@ class Pretraining(L.LightningModule):
         checkpoint["specification"] = asdict(self.specification)
 
 
-def last_checkpoint(folder: Path) -> ModelCheckpoint:
-    """Keeps ``folder/last.ckpt`` up to date at the end of every chunk."""
-    return ModelCheckpoint(
-        dirpath=folder,
-        filename="last",
-        save_top_k=1,
-        every_n_epochs=1,
-        save_on_train_epoch_end=True,
-        enable_version_counter=False,
-    )
-
-
 def pretrain(
     work: Path,
     configuration: PretrainingConfiguration | None = None,
@@ -264,30 +251,13 @@ def pretrain(
     corpus = load_corpus(work)
     specification = corpus.specification
     folder = work / CHECKPOINTS
-    last = folder / "last.ckpt"
+    last = folder / LAST
     embeddings = None
     if not last.exists():
         embeddings = word2vec_embeddings(corpus, specification, seed=configuration.seed)
     module = Pretraining(specification, configuration, embeddings)
-    trainer = L.Trainer(
-        max_epochs=configuration.steps // configuration.steps_per_chunk,
-        reload_dataloaders_every_n_epochs=1,
-        gradient_clip_val=1.0,
-        accelerator="auto",
-        devices=1,
-        default_root_dir=str(work),
-        callbacks=[last_checkpoint(folder), ChunkReport()],
-        log_every_n_steps=10,
-        enable_model_summary=False,
-    )
-    trainer.fit(
-        module,
-        datamodule=CorpusModule(corpus, configuration),
-        ckpt_path=str(last) if last.exists() else None,
-        weights_only=True,
-    )
-    trainer.save_checkpoint(last)
-    return last
+    chunks = configuration.steps // configuration.steps_per_chunk
+    return run_chunks(module, CorpusModule(corpus, configuration), folder, chunks)
 
 
 def load_encoder(checkpoint: Path, *, dropout: float = 0.0) -> tuple[Any, EncoderSpecification]:
