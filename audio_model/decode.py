@@ -16,6 +16,7 @@ gives what could be decoded, with a note; one that gives nothing raises
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -137,9 +138,10 @@ class _Source(Protocol):
     ) -> None: ...
 
 
-class _Closing:
+class _Closing(ABC):
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """Free the file."""
 
     def __enter__(self) -> Self:
         return self

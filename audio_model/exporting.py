@@ -7,7 +7,6 @@ answers: each clip answered by the member that never heard its fold.
 
 from __future__ import annotations
 
-import subprocess
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
@@ -32,7 +31,13 @@ from audio_model.training import (
     weights_path,
 )
 from data_prep.errors import MissingDataError, ModelFolderError
-from data_prep.model_folder import NETWORK_NAME, ModelCard, TrainingData, write_card
+from data_prep.model_folder import (
+    NETWORK_NAME,
+    ModelCard,
+    TrainingData,
+    checkout_commit,
+    write_card,
+)
 from data_prep.taxonomy import N_EMOTIONS
 
 HEAD_WEIGHTS: Final[dict[str, float]] = {
@@ -189,20 +194,6 @@ def _training_data(clips: Sequence[Clip]) -> list[TrainingData]:
     return found
 
 
-def _commit() -> str:
-    try:
-        done = subprocess.run(
-            ["git", "rev-parse", "--short=12", "HEAD"],
-            capture_output=True,
-            text=True,
-            check=True,
-            cwd=Path(__file__).parent,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
-
-
 def export(
     work: Path,
     folder: Path,
@@ -260,7 +251,7 @@ def export(
         prior=_prior(heard, six),
         training_data=_training_data(clips),
         metrics={},
-        commit=_commit(),
+        commit=checkout_commit(),
     )
     write_card(folder, card)
     size = (folder / NETWORK_NAME).stat().st_size / 1e6

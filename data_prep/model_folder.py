@@ -143,6 +143,18 @@ def read_card(folder: Path, kind: Kind) -> ModelCard:
     return card
 
 
+def checkout_commit() -> str:
+    """Commit of the checkout this code lies in, 12 digits; empty outside one."""
+    import subprocess  # only exporting asks; loading a model must not pay for it
+
+    command = ["git", "-C", str(Path(__file__).parent), "rev-parse", "--short=12", "HEAD"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout.strip()
+
+
 def folder_hash(folder: Path) -> str:
     """Hash of the bytes that decide a model's answers: network, tokenizer, features, heads.
 

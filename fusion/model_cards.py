@@ -27,6 +27,10 @@ _PURPOSE: Final = {
         "without one fold of the data, so that every figure below is out of fold."
     ),
 }
+_TEMPERATURE: Final = {
+    "lyrics": "the network's own answers; `maeum train fusion` fits one on validation texts",
+    "audio": "fitted on the out-of-fold answers to the training recordings",
+}
 _LIMITS: Final = {
     "lyrics": (
         "It learned from film reviews, online comments and poems, not from song lyrics, for which "
@@ -91,7 +95,7 @@ def _readme(folder: Path, card: ModelCard, tables: str) -> str:
 
 - Folder hash `{folder_hash(folder)}`, taxonomy {card.taxonomy_version}, made at `{card.commit}`.
 - Heads and their weight in the served six: {weights}.
-- Temperature {card.temperature:.3f}, fitted on validation data.
+- Temperature {card.temperature:.3f}: {_TEMPERATURE[card.kind]}.
 
 ## Training data
 
@@ -105,12 +109,3 @@ def _readme(folder: Path, card: ModelCard, tables: str) -> str:
 
 {measured}
 """
-
-
-def set_calibration(
-    folder: Path, card: ModelCard, *, temperature: float, prior: tuple[float, ...]
-) -> ModelCard:
-    """Store a fitted temperature and prior in a folder's card and return the new card."""
-    card = replace(card, temperature=temperature, prior=list(prior))
-    write_card(folder, card)
-    return read_card(folder, card.kind)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
 import tempfile
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +17,7 @@ from data_prep.model_folder import (
     TOKENIZER_NAME,
     ModelCard,
     TrainingData,
+    checkout_commit,
     write_card,
 )
 from data_prep.readers import goemotions, kote, kpoem, nsmc
@@ -27,6 +27,7 @@ from lyrics_model.corpus import tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.finetuning import CHECKPOINTS, load_network
 from lyrics_model.mixture import choose_head_weights
+from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.predictor import LyricPredictor
 from lyrics_model.specification import CLS_ID, SEP_ID
@@ -91,25 +92,12 @@ def training_data() -> list[TrainingData]:
             "28 labels",
         ),
         TrainingData(
-            "maeum moods", "Apache-2.0 (ours)", _mood_rows(), "six emotions, written by us"
+            "maeum moods",
+            "Apache-2.0 (ours)",
+            len(read_moods("train")),
+            "six emotions, written by us",
         ),
     ]
-
-
-def _mood_rows() -> int:
-    from lyrics_model.moods import read_moods
-
-    return len(read_moods("train"))
-
-
-def commit_of(folder: Path) -> str:
-    """The checkout's commit, or an empty string outside one."""
-    command = ["git", "-C", str(folder), "rev-parse", "--short", "HEAD"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
-    except (OSError, subprocess.SubprocessError):
-        return ""
-    return done.stdout.strip()
 
 
 def export(
@@ -144,7 +132,7 @@ def export(
         head_weights={head: 1.0 / len(heads) for head in heads},
         features=json.loads(json.dumps(specification.features())),
         training_data=training_data(),
-        commit=commit_of(Path(__file__).parent),
+        commit=checkout_commit(),
     )
     write_card(folder, card)
     weights, figures = choose_head_weights(LyricPredictor.load(folder))
