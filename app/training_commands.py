@@ -68,7 +68,7 @@ def prepare_lyrics(work: WorkOption = DEFAULT_WORK) -> None:
 def prepare_audio(work: WorkOption = DEFAULT_WORK) -> None:
     """Log-mel windows of the audio model's data sets."""
     with needs_extra("prepare audio"):
-        from audio_model.mel_cache import prepare
+        from audio_model.input_cache import prepare
 
         _made(prepare(_made_folder(work)))
 

@@ -20,9 +20,9 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 
 from audio_model.heads import DATASET_HEADS
+from audio_model.input_cache import Clip
 from audio_model.labels import group_shares
-from audio_model.mel_cache import Clip
-from audio_model.windows import TEN_SECONDS, WindowConfiguration, fill
+from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra, filled
 from data_prep.taxonomy import native_label_set
 
 N_NATIVE: Final = max(len(native_label_set(head).labels) for head in DATASET_HEADS.values())
@@ -38,29 +38,19 @@ class Augmentation:
         Standard deviation of the level.
     tilt_db
         Largest smooth change of the bands' balance, at either end.
-    stretch
-        Largest relative change of tempo. Off: interpolation between frames blurs what
-        the statistics measure, and costs more than it gains (as does the next).
-    shift_bands
-        Largest shift along the bands (voice and instrument size), in bands. Off.
     raise_floor
         Probability that everything quieter than some level is raised to it (noise).
     low_pass
         Probability that the upper bands are silenced (low bit rates, old recordings).
     masks
         Blanked stretches of time, and of bands, that the convolutions see.
-    mixup
-        Parameter of the Beta distribution that mixes two windows of one data set.
     """
 
     gain_db: float = 1.0
     tilt_db: float = 2.0
-    stretch: float = 0.0
-    shift_bands: float = 0.0
     raise_floor: float = 0.3
     low_pass: float = 0.1
     masks: int = 2
-    mixup: float = 0.0
 
 
 class Batch(NamedTuple):
@@ -68,8 +58,10 @@ class Batch(NamedTuple):
 
     Attributes
     ----------
-    window, masked
-        (batch, n_mels, n_frames): as it is, and with blanked parts.
+    log_mel, salience
+        Windows: (batch, n_mels, n_frames) and (batch, n_notes, n_frames // step).
+    masked
+        The log-mels with blanked parts.
     dataset
         (batch,) index into ``DATASET_HEADS``.
     native
@@ -78,41 +70,36 @@ class Batch(NamedTuple):
         (batch, 6) shares of the groups, zero-padded.
     """
 
-    window: Tensor
+    log_mel: Tensor
+    salience: Tensor
     masked: Tensor
     dataset: Tensor
     native: Tensor
     groups: Tensor
 
 
+def _window(piece: Spectra, random: np.random.Generator, front_end: FrontEnd) -> Spectra:
+    """A random window of a clip; a short clip is repeated from a random place."""
+    step, n_frames = front_end.step, front_end.windows.n_frames
+    spare = piece.n_frames - n_frames
+    if spare < 0:
+        by = int(random.integers(0, piece.notes.shape[1]))
+        rolled = Spectra(
+            np.roll(piece.log_mel, -by * step, axis=1), np.roll(piece.notes, -by, axis=1)
+        )
+        return filled(rolled, n_frames, step)
+    return piece.part(int(random.integers(0, spare // step + 1)) * step, n_frames, step)
+
+
 def _varied(
-    clip: NDArray[np.float16],
+    log_mel: NDArray[np.float16],
     augmentation: Augmentation,
     random: np.random.Generator,
-    c: WindowConfiguration,
+    front_end: FrontEnd,
 ) -> NDArray[np.float32]:
-    """One random window (n_mels, n_frames) of a clip."""
-    n_mels, n = clip.shape
-    rate = 1.0 + random.uniform(-augmentation.stretch, augmentation.stretch)
-    span = int(c.n_frames * rate) + 2
-    if n >= span:
-        start = int(random.integers(0, n - span + 1))
-        part = clip[:, start : start + span].astype(np.float32)
-    else:
-        rolled = np.roll(clip.astype(np.float32), -int(random.integers(0, n)), axis=1)
-        part = fill(rolled, span)[:, :span]
-    if augmentation.stretch:
-        at = np.arange(c.n_frames) * rate
-        low = at.astype(np.intp)
-        share = (at - low).astype(np.float32)
-        part = part[:, low] * (1 - share) + part[:, low + 1] * share
-    part = part[:, : c.n_frames]
-    if augmentation.shift_bands:
-        by = random.uniform(-augmentation.shift_bands, augmentation.shift_bands)
-        band = np.clip(np.arange(n_mels) + by, 0, n_mels - 1.001)
-        low = band.astype(np.intp)
-        share = (band - low).astype(np.float32)[:, None]
-        part = part[low] * (1 - share) + part[low + 1] * share
+    """A window's log-mel, varied."""
+    c, n_mels = front_end.windows, log_mel.shape[0]
+    part = log_mel.astype(np.float32)
     place = np.linspace(-1, 1, n_mels)
     tilt = random.uniform(-1, 1) * place + random.uniform(-1, 1) * (place**2 - 0.5)
     offset = augmentation.tilt_db * 0.5 * tilt + random.normal(0, augmentation.gain_db or 0.0)
@@ -167,7 +154,7 @@ class TrainingBatches(IterableDataset[Batch]):
         n_batches: int,
         augmentation: Augmentation,
         seed: int,
-        configuration: WindowConfiguration = TEN_SECONDS,
+        front_end: FrontEnd = TEN_SECONDS,
     ) -> None:
         super().__init__()
         self.by_dataset = {
@@ -177,7 +164,7 @@ class TrainingBatches(IterableDataset[Batch]):
         self.n_batches = n_batches
         self.augmentation = augmentation
         self.seed = seed
-        self.configuration = configuration
+        self.front_end = front_end
 
     def __len__(self) -> int:
         return self.n_batches
@@ -194,33 +181,27 @@ class TrainingBatches(IterableDataset[Batch]):
         orders = self._orders(random)
         names = list(DATASET_HEADS)
         for _ in range(self.n_batches):
-            windows, datasets, natives, groups = [], [], [], []
+            log_mels, saliences, datasets, natives, groups = [], [], [], [], []
             for name, n in self.shares.items():
                 for _ in range(n):
                     clip = self.by_dataset[name][next(orders[name])]
-                    window = _varied(clip.log_mel, self.augmentation, random, self.configuration)
-                    windows.append(window)
+                    window = _window(clip.spectra, random, self.front_end)
+                    log_mels.append(
+                        _varied(window.log_mel, self.augmentation, random, self.front_end)
+                    )
+                    saliences.append(window.notes)
                     datasets.append(names.index(name))
                     native = np.zeros(N_NATIVE, dtype=np.float32)
                     native[: clip.shares.size] = clip.shares
                     natives.append(native)
                     groups.append(group_shares(name, clip.shares))
-            window_array, native_array = np.stack(windows), np.stack(natives)
-            group_array, dataset_array = np.stack(groups), np.array(datasets)
-            if self.augmentation.mixup > 0:
-                for index in set(datasets):
-                    of = np.flatnonzero(dataset_array == index)
-                    partner = random.permutation(of)
-                    share = random.beta(self.augmentation.mixup, self.augmentation.mixup, of.size)
-                    share = np.maximum(share, 1 - share).astype(np.float32)
-                    for array in (window_array, native_array, group_array):
-                        s = share.reshape(-1, *([1] * (array.ndim - 1)))
-                        array[of] = s * array[of] + (1 - s) * array[partner]
-            masked = _mask(window_array, self.augmentation, random)
-            yield Batch(
-                torch.from_numpy(window_array),
-                torch.from_numpy(masked),
-                torch.from_numpy(dataset_array),
-                torch.from_numpy(native_array),
-                torch.from_numpy(group_array),
+            log_mel = np.stack(log_mels)
+            arrays = (
+                log_mel,
+                np.stack(saliences).astype(np.float32),
+                _mask(log_mel, self.augmentation, random),
+                np.array(datasets),
+                np.stack(natives),
+                np.stack(groups),
             )
+            yield Batch(*(torch.from_numpy(array) for array in arrays))

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audio_model import windows
 from audio_model.heads import HEADS, head_labels, head_slices, probabilities, served_six
+from audio_model.input_cache import Clip
 from audio_model.labels import clip_fold, group_matrix, group_shares
-from audio_model.log_mel import KAKAO
-from audio_model.mel_cache import Clip
 from audio_model.network import Members
 from audio_model.training import (
     N_MEMBERS,
@@ -30,6 +27,7 @@ from audio_model.training import (
     load_member,
     weights_path,
 )
+from audio_model.windows import TEN_SECONDS, FrontEnd, Windows
 from data_prep.errors import MissingDataError, ModelFolderError
 from data_prep.model_folder import (
     NETWORK_NAME,
@@ -48,32 +46,27 @@ HEAD_WEIGHTS: Final[dict[str, float]] = {
 }
 """Weights of the heads in the served six, chosen by inner validation."""
 
-NAME: Final = "maeum mel network 1"
+NAME: Final = "maeum sound network 2"
 _TOLERANCE: Final = 0.02  # of logits, torch against onnxruntime with weights of 16 bits
 _LARGE: Final = 1_024  # elements; smaller constants stay as they are
 
 
-def features() -> dict[str, Any]:
-    """The feature configuration of the card."""
-    return {"log_mel": asdict(KAKAO), "windows": asdict(windows.TEN_SECONDS)}
-
-
-def write_network(network: Members, path: Path, *, n_mels: int, n_frames: int) -> None:
-    """Write the ONNX file: ``log_mel`` (batch, n_mels, n_frames) → ``logits``
-    (batch, n_members, n_logits)."""
+def write_network(network: Members, path: Path, front_end: FrontEnd = TEN_SECONDS) -> None:
+    """Write the ONNX file: ``log_mel`` (batch, n_mels, n_frames) and ``salience``
+    (batch, n_notes, n_frames // step) → ``logits`` (batch, n_members, n_logits)."""
     network.eval()
-    example = torch.zeros(2, n_mels, n_frames)
+    example = tuple(torch.zeros(2, *shape) for shape in front_end.window_shapes)
     with warnings.catch_warnings():
         # the tracing exporter is on its way out of torch, but takes 2 s where the other takes
         # minutes for several members
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            (example,),
+            example,
             str(path),
-            input_names=["log_mel"],
+            input_names=list(Windows._fields),
             output_names=["logits"],
-            dynamic_axes={"log_mel": {0: "batch"}, "logits": {0: "batch"}},
+            dynamic_axes={name: {0: "batch"} for name in (*Windows._fields, "logits")},
             dynamo=False,
             opset_version=18,
         )
@@ -105,13 +98,13 @@ def halve_weights(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _check_network(network: Members, path: Path, window: NDArray[np.float32]) -> None:
+def _check_network(network: Members, path: Path, window: Windows) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (served,) = session.run(None, {"log_mel": window})
+    (served,) = session.run(None, window._asdict())
     with torch.no_grad():
-        expected = network(torch.from_numpy(window)).numpy()
+        expected = network(*map(torch.from_numpy, window)).numpy()
     worst = float(np.abs(served - expected).max())
     if not worst < _TOLERANCE:
         raise ModelFolderError(
@@ -133,9 +126,9 @@ def cross_answers(
             fold = clip_fold(clip)
             if fold is None:
                 continue
-            window = torch.from_numpy(windows.cut([clip.log_mel.astype(np.float32)]))
+            logits = network(*map(torch.from_numpy, clip.windows()))
             kept.append(clip)
-            found.append(probabilities(network(window)[:, fold].numpy()).mean(axis=0))
+            found.append(probabilities(logits[:, fold].numpy()).mean(axis=0))
     return kept, np.stack(found)
 
 
@@ -183,7 +176,7 @@ def _training_data(clips: Sequence[Clip]) -> list[TrainingData]:
         "emopia": (
             emopia.LICENCE,
             "EMOPIA, train split, rendered from MIDI",
-            "four quadrants",
+            "four quadrants; each clip also transposed, and on other instruments",
         ),
     }
     found = []
@@ -231,11 +224,11 @@ def export(
     clips = load_clips(work)
     folder.mkdir(parents=True, exist_ok=True)
     network = Members(members).eval()
-    c = windows.TEN_SECONDS
-    write_network(network, folder / NETWORK_NAME, n_mels=KAKAO.n_mels, n_frames=c.n_frames)
+    write_network(network, folder / NETWORK_NAME)
     halve_weights(folder / NETWORK_NAME)
-    some = [windows.cut([clip.log_mel.astype(np.float32)])[0] for clip in clips[:: len(clips) // 7]]
-    _check_network(network, folder / NETWORK_NAME, np.stack(some))
+    some = [clip.windows() for clip in clips[:: len(clips) // 7]]
+    sample = Windows(*(np.stack([window[k][0] for window in some]) for k in range(2)))
+    _check_network(network, folder / NETWORK_NAME, sample)
 
     weights = head_weights or HEAD_WEIGHTS
     heard, answers = cross_answers(network, clips)
@@ -246,7 +239,7 @@ def export(
         name=NAME,
         labels={head: list(head_labels(head)) for head in HEADS},
         head_weights=weights,
-        features=features(),
+        features=TEN_SECONDS.features(),
         temperature=round(temperature, 4),
         prior=_prior(heard, six),
         training_data=_training_data(clips),

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_model.heads import DATASET_HEADS
-from audio_model.mel_cache import Clip
+from audio_model.input_cache import Clip
 from data_prep.splits import fold_of, split_of
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, native_label_set, project
 
@@ -24,7 +24,7 @@ _ANGER: Final = EMOTIONS.index("anger")
 
 def clip_fold(clip: Clip) -> int | None:
     """Fold 0..4 of a clip; ``None`` for EMOPIA's validation split, which has none."""
-    if clip.dataset == "emopia" and split_of("emopia", clip.id) != "train":
+    if clip.dataset == "emopia" and split_of("emopia", clip.group) != "train":
         return None
     return fold_of(clip.dataset, clip.group)
 

@@ -1,13 +1,14 @@
-"""The mel network: statistics of the bands beside a small convolutional network.
+"""The sound network: statistics of bands and notes beside a small convolutional network.
 
-*Wide* part: what a linear model on mel statistics would see (mean and spread of
-every band, of its change, and of the cepstrum; onset strength and its
-autocorrelation), computed inside the network from the same window, standardised
-with constants. *Deep* part: a convolutional network over bands and time with
+*Wide* part: what a linear model would see: :class:`MelStatistics` (mean and
+spread of every band, of its change, and of the cepstrum; onset strength and its
+autocorrelation) and :class:`TonalStatistics` (key, mode, chords, register),
+computed inside the network from the same window, standardised with constants.
+*Deep* part: a convolutional network over bands and time with
 early strides. Both are joined; the wide part also reaches the output directly.
 
 ``forward`` returns logits; activations and label names live in the predictor.
-Input: decibels relative to the recording's level (:mod:`audio_model.windows`).
+Input: log-mel and salience of notes (:mod:`audio_model.windows`).
 """
 
 from __future__ import annotations
@@ -29,6 +30,16 @@ _N_GROUPS: Final = 8  # of neighbouring bands, for the modulation spectrum
 _MODULATION_HZ: Final = (0.3, 0.6, 1.0, 1.5, 2.0, 2.7, 3.5, 4.5, 6.0, 8.0, 11.0, 16.0)
 _FRAMES_PER_SECOND: Final = 62.5
 
+# Krumhansl and Kessler (1982): how well each pitch class fits a key, from the tonic up
+_MAJOR: Final = (6.35, 2.23, 3.48, 2.33, 4.38, 4.09, 2.52, 5.19, 2.39, 3.66, 2.29, 2.88)
+_MINOR: Final = (6.33, 2.68, 3.52, 5.38, 2.60, 3.53, 2.54, 4.75, 3.98, 2.69, 3.34, 3.17)
+_TRIADS: Final = ((4, 7), (3, 7), (3, 6), (5, 7))  # major, minor, diminished, suspended
+_CHORD_FRAMES: Final = 6  # of 64 ms
+_SHARPNESS: Final = 60.0  # of the tonic's weight, per unit of correlation
+_BRIGHTNESS: Final = 20.0
+_RANGE: Final = 4  # notes
+_SILENT: Final = 1e-6
+
 
 @dataclass(frozen=True)
 class NetworkConfiguration:
@@ -36,10 +47,12 @@ class NetworkConfiguration:
 
     Attributes
     ----------
-    n_mels
-        Bands of a window.
-    n_frames
-        Frames of a window.
+    n_mels, n_frames
+        Shape of a window's log-mel.
+    n_notes, n_note_frames
+        Shape of its salience.
+    lowest_note
+        MIDI number of the first note.
     channels
         Output channels of the convolutions; each halves bands and time, the
         first one time by four.
@@ -51,6 +64,9 @@ class NetworkConfiguration:
 
     n_mels: int = 48
     n_frames: int = 624
+    n_notes: int = 64
+    n_note_frames: int = 156
+    lowest_note: int = 33
     channels: tuple[int, ...] = (16, 32, 64, 96)
     wide: int = 64
     deep: int = 64
@@ -151,7 +167,134 @@ class MelStatistics(nn.Module):
         return torch.log(power / power.sum(dim=-1, keepdim=True)).flatten(1)
 
 
-class MelNetwork(nn.Module):
+class TonalStatistics(nn.Module):
+    """Statistics of a window's salience (batch, n_notes, n_frames) → (batch, n_features).
+
+    Of the chroma (salience summed over octaves): how well it fits the best major and
+    the best minor key of Krumhansl and Kessler (1982), and by how much major is the
+    better; its shares relative to the tonic of either; the strength of its intervals.
+    Of stretches of :data:`_CHORD_FRAMES` frames: how strong the best major, minor,
+    diminished and suspended triads are, how often major is stronger than minor, and
+    how evenly the notes are spread. Change of the chroma. Register: mean and spread
+    of the notes, and the shares of ranges of four.
+    """
+
+    major_keys: Tensor
+    minor_keys: Tensor
+    rotations: Tensor
+    folding: Tensor
+    register: Tensor
+    triads: Tensor
+
+    def __init__(self, n_notes: int, lowest: int) -> None:
+        super().__init__()
+        notes = torch.arange(lowest, lowest + n_notes)
+        major, minor = torch.tensor(_MAJOR), torch.tensor(_MINOR)
+        turned = [torch.roll(torch.arange(12), -k) for k in range(12)]  # tonic k first
+        places = torch.stack(turned)  # (tonic, degree) → pitch class
+        self.register_buffer("major_keys", self._keys(major), persistent=False)
+        self.register_buffer("minor_keys", self._keys(minor), persistent=False)
+        # (12, tonic * degree): chroma @ rotations = chroma relative to every tonic
+        self.register_buffer(
+            "rotations", torch.eye(12)[:, places.reshape(-1)].contiguous(), persistent=False
+        )
+        self.register_buffer("folding", torch.eye(12)[notes % 12], persistent=False)
+        ranges = torch.arange(n_notes) // _RANGE
+        shares = torch.eye(int(ranges[-1]) + 1)[ranges]
+        high = ((notes - notes.float().mean()) / 12.0)[:, None]
+        self.register_buffer(
+            "register", torch.cat([high, high**2, shares], dim=1), persistent=False
+        )
+        chords = torch.zeros(len(_TRIADS), 12, 12)  # (kind, root, pitch class)
+        for kind, degrees in enumerate(_TRIADS):
+            for root in range(12):
+                for degree in (0, *degrees):
+                    chords[kind, root, (root + degree) % 12] = 1.0
+        self.register_buffer("triads", chords.reshape(-1, 12).T.contiguous(), persistent=False)
+        n_chord_features = 2 * (len(_TRIADS) + 2)
+        self.n_features = 3 + 2 * 12 + 6 + n_chord_features + 2 + 2 + shares.shape[1]
+
+    @staticmethod
+    def _keys(profile: Tensor) -> Tensor:
+        """(12, 12): the standardised profile of each tonic as a column."""
+        standard = profile - profile.mean()
+        standard = standard / torch.linalg.vector_norm(standard)
+        return torch.stack([torch.roll(standard, k) for k in range(12)], dim=1)
+
+    def forward(self, salience: Tensor) -> Tensor:
+        chroma = torch.matmul(salience.transpose(1, 2), self.folding)  # (batch, frames, 12)
+        total = chroma.mean(dim=1)
+        share = total / (total.sum(dim=-1, keepdim=True) + _SILENT)
+        centred = share - share.mean(dim=-1, keepdim=True)
+        centred = centred / torch.sqrt((centred * centred).sum(dim=-1, keepdim=True) + _SILENT**2)
+        major = torch.matmul(centred, self.major_keys)  # correlation with each key
+        minor = torch.matmul(centred, self.minor_keys)
+        relative = torch.unflatten(torch.matmul(share, self.rotations), 1, (12, 12))
+        best = [keys.amax(dim=-1, keepdim=True) for keys in (major, minor)]
+        # the tonic as a sharp weight rather than an index: differentiable, and no jumps
+        shares = [
+            (torch.softmax(_SHARPNESS * keys, dim=-1)[:, :, None] * relative).sum(dim=1)
+            for keys in (major, minor)
+        ]
+        intervals = [
+            (share * torch.roll(share, step, dims=-1)).sum(dim=-1, keepdim=True)
+            for step in range(1, 7)
+        ]
+        weight = salience.mean(dim=-1)
+        placed = torch.matmul(weight, self.register) / (weight.sum(dim=-1, keepdim=True) + _SILENT)
+        height = placed[:, :1]
+        spread = torch.sqrt(torch.relu(placed[:, 1:2] - height * height) + 1e-4)
+        return torch.cat(
+            [
+                best[0] - best[1],
+                *best,
+                *shares,
+                *intervals,
+                self._chords(chroma),
+                self._movement(chroma),
+                height,
+                spread,
+                placed[:, 2:],
+            ],
+            dim=1,
+        )
+
+    def _chords(self, chroma: Tensor) -> Tensor:
+        """Mean and spread over time of what stretches sound like as chords."""
+        n = chroma.shape[1] // _CHORD_FRAMES
+        parts = torch.unflatten(chroma[:, : n * _CHORD_FRAMES], 1, (n, _CHORD_FRAMES)).mean(dim=2)
+        size = torch.sqrt((parts * parts).sum(dim=-1, keepdim=True) + _SILENT)
+        fits = torch.matmul(parts / size, self.triads)  # (batch, n, kinds * roots)
+        strength = torch.unflatten(fits, 2, (len(_TRIADS), 12)).amax(dim=-1)
+        brighter = torch.sigmoid(_BRIGHTNESS * (strength[..., :1] - strength[..., 1:2]))
+        shares = parts / (parts.sum(dim=-1, keepdim=True) + _SILENT)
+        evenness = -(shares * torch.log(shares + _SILENT)).sum(dim=-1, keepdim=True)
+        found = torch.cat([strength, brighter, evenness], dim=-1).transpose(1, 2)
+        return torch.cat([found.mean(dim=-1), _std(found)], dim=1)
+
+    def _movement(self, chroma: Tensor) -> Tensor:
+        """Mean and spread of the distance between the directions of successive chromas."""
+        direction = chroma / torch.sqrt((chroma * chroma).sum(dim=-1, keepdim=True) + _SILENT)
+        step = direction[:, 1:] - direction[:, :-1]
+        distance = torch.sqrt((step * step).sum(dim=-1) + 1e-6)
+        return torch.stack([distance.mean(dim=-1), _std(distance)], dim=1)
+
+
+class WindowStatistics(nn.Module):
+    """Both statistics of a window, side by side: (batch, n_features)."""
+
+    def __init__(self, configuration: NetworkConfiguration) -> None:
+        super().__init__()
+        c = configuration
+        self.mel = MelStatistics(c.n_mels, c.n_frames)
+        self.tonal = TonalStatistics(c.n_notes, c.lowest_note)
+        self.n_features = self.mel.n_features + self.tonal.n_features
+
+    def forward(self, log_mel: Tensor, salience: Tensor) -> Tensor:
+        return torch.cat([self.mel(log_mel), self.tonal(salience)], dim=1)
+
+
+class SoundNetwork(nn.Module):
     """One member: window → logits of all heads.
 
     Parameters
@@ -161,9 +304,10 @@ class MelNetwork(nn.Module):
 
     Notes
     -----
-    ``forward(window, masked)`` takes (batch, n_mels, n_frames); ``masked`` is the
-    window as the convolutions see it in training (with bands and times blanked),
-    and the window itself otherwise. Returns (batch, N_LOGITS).
+    ``forward(log_mel, salience, masked)`` takes (batch, n_mels, n_frames) and
+    (batch, n_notes, n_note_frames); ``masked`` is the log-mel as the convolutions see
+    it in training (with bands and times blanked), and the log-mel itself otherwise.
+    Returns (batch, N_LOGITS).
     """
 
     feature_mean: Tensor
@@ -175,7 +319,7 @@ class MelNetwork(nn.Module):
         super().__init__()
         c = configuration or NetworkConfiguration()
         self.configuration = c
-        self.statistics = MelStatistics(c.n_mels, c.n_frames)
+        self.statistics = WindowStatistics(c)
         n_features = self.statistics.n_features
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("feature_std", torch.ones(n_features))
@@ -204,16 +348,19 @@ class MelNetwork(nn.Module):
         nn.init.zeros_(self.direct.bias)
 
     @torch.no_grad()
-    def fit_scales(self, windows: Tensor) -> None:
+    def fit_scales(self, log_mel: Tensor, salience: Tensor) -> None:
         """Set the constants that standardise bands and statistics from training windows."""
-        self.band_mean.copy_(windows.mean(dim=(0, 2)))
-        self.band_std.copy_(windows.std(dim=(0, 2)).clamp_min(1.0))
-        features = torch.cat([self.statistics(part) for part in torch.split(windows, 256)])
+        self.band_mean.copy_(log_mel.mean(dim=(0, 2)))
+        self.band_std.copy_(log_mel.std(dim=(0, 2)).clamp_min(1.0))
+        parts = zip(torch.split(log_mel, 256), torch.split(salience, 256), strict=True)
+        features = torch.cat([self.statistics(*part) for part in parts])
         self.feature_mean.copy_(features.mean(dim=0))
         self.feature_std.copy_(features.std(dim=0).clamp_min(1e-3))
 
-    def forward(self, window: Tensor, masked: Tensor | None = None) -> Tensor:
-        return self.logits(self.statistics(window), window if masked is None else masked)
+    def forward(self, log_mel: Tensor, salience: Tensor, masked: Tensor | None = None) -> Tensor:
+        return self.logits(
+            self.statistics(log_mel, salience), log_mel if masked is None else masked
+        )
 
     def logits(self, statistics: Tensor, seen: Tensor) -> Tensor:
         """Logits from the statistics of a window and what the convolutions see of it."""
@@ -230,7 +377,7 @@ class MelNetwork(nn.Module):
 
 
 class Members(nn.Module):
-    """Several members as one network: (batch, n_mels, n_frames) → (batch, n_members, N_LOGITS).
+    """Several members as one network: log-mel and salience → (batch, n_members, N_LOGITS).
 
     Parameters
     ----------
@@ -239,16 +386,16 @@ class Members(nn.Module):
         the mean of its networks'; the statistics of a window are computed once for all.
     """
 
-    def __init__(self, members: Sequence[Sequence[MelNetwork]]) -> None:
+    def __init__(self, members: Sequence[Sequence[SoundNetwork]]) -> None:
         super().__init__()
         self.statistics = members[0][0].statistics
         self.members = nn.ModuleList(nn.ModuleList(networks) for networks in members)
 
-    def forward(self, window: Tensor) -> Tensor:
-        statistics = self.statistics(window)
+    def forward(self, log_mel: Tensor, salience: Tensor) -> Tensor:
+        statistics = self.statistics(log_mel, salience)
         answers = []
         for member in self.members:
-            networks = cast(Sequence[MelNetwork], member)
-            logits = [network.logits(statistics, window) for network in networks]
+            networks = cast(Sequence[SoundNetwork], member)
+            logits = [network.logits(statistics, log_mel) for network in networks]
             answers.append(torch.stack(logits).mean(dim=0))
         return torch.stack(answers, dim=1)

@@ -1,6 +1,6 @@
 """From a recording to an emotion distribution, with onnxruntime and numpy alone.
 
-decode → mono 16 kHz → log-mel → windows of ten seconds → network → six. The
+decode → mono 16 kHz → log-mel and notes → windows of ten seconds → network → six. The
 network holds several members (cross-fitted in training); a window's answer is
 the mean of theirs, a recording's answer the mean over its windows.
 """
@@ -20,7 +20,8 @@ from audio_model import windows
 from audio_model.decode import SAMPLE_RATE, decode_excerpts
 from audio_model.heads import head_slices, probabilities, served_six
 from audio_model.log_mel import MelConfiguration
-from audio_model.windows import WindowConfiguration
+from audio_model.pitch import PitchConfiguration
+from audio_model.windows import FrontEnd, WindowConfiguration, Windows
 from data_prep.errors import InputError, ModelFolderError
 from data_prep.model_folder import CARD_NAME, NETWORK_NAME, ModelCard, folder_hash, read_card
 from data_prep.taxonomy import N_EMOTIONS
@@ -34,7 +35,7 @@ EMBEDDED: Final = Path(__file__).resolve().parent / "embedded"
 SHORTEST_S: Final = 0.5
 """A recording shorter than this, in seconds, is not read."""
 
-_C = TypeVar("_C", MelConfiguration, WindowConfiguration)
+_C = TypeVar("_C", MelConfiguration, PitchConfiguration, WindowConfiguration)
 
 _SHORT_S: Final = 3.0
 _SILENCE: Final = 2e-4  # peak to peak: below this there is nothing but dither and offset
@@ -86,26 +87,25 @@ class AudioPredictor:
         self.folder = folder
         self.card = card
         self.model_hash = folder_hash(folder)
-        self.mel_configuration = _configuration(MelConfiguration, card, "log_mel", folder)
-        self.window_configuration = _configuration(WindowConfiguration, card, "windows", folder)
-        if self.mel_configuration.sample_rate != SAMPLE_RATE:
+        self.front_end = _front_end(card, folder)
+        if self.front_end.log_mel.sample_rate != SAMPLE_RATE:
             raise ModelFolderError(
-                f"{folder / CARD_NAME}: the model wants {self.mel_configuration.sample_rate} Hz, "
+                f"{folder / CARD_NAME}: the model wants {self.front_end.log_mel.sample_rate} Hz, "
                 f"this version decodes to {SAMPLE_RATE} Hz"
             )
         self._session = session
         self._slices = head_slices(card.labels)
-        (given,), (made,) = session.get_inputs(), session.get_outputs()
         n_logits = sum(len(labels) for labels in card.labels.values())
-        wanted = [self.mel_configuration.n_mels, self.window_configuration.n_frames]
-        if list(given.shape[1:]) != wanted or len(made.shape) != 3 or made.shape[2] != n_logits:
+        given = {one.name: tuple(one.shape[1:]) for one in session.get_inputs()}
+        wanted = dict(zip(Windows._fields, self.front_end.window_shapes, strict=True))
+        made = [one.shape for one in session.get_outputs()]
+        if given != wanted or [shape[2:] for shape in made] != [[n_logits]]:
             raise ModelFolderError(
-                f"{folder / NETWORK_NAME} does not fit its card: windows {given.shape[1:]} and "
-                f"outputs {made.shape}, expected {wanted} and [batch, members, {n_logits}]; "
-                "export the model again"
+                f"{folder / NETWORK_NAME} does not fit its card: inputs {given} and outputs "
+                f"{made}, expected {wanted} and [batch, members, {n_logits}]; export the model "
+                "again"
             )
-        self.n_members = int(made.shape[1])
-        self._input_name: str = given.name
+        self.n_members = int(made[0][1])
 
     @classmethod
     def load(cls, folder: Path | None = None, *, threads: int = 1) -> Self:
@@ -152,9 +152,8 @@ class AudioPredictor:
         InputError
             If the file is missing, or nothing in it can be decoded.
         """
-        c = self.window_configuration
-        length_s = c.n_frames / self.mel_configuration.frames_per_second
-        excerpts = decode_excerpts(path, length_s=length_s, at_most=c.at_most)
+        c = self.front_end
+        excerpts = decode_excerpts(path, length_s=c.window_s, at_most=c.windows.at_most)
         return self._read(excerpts.pieces, excerpts.duration_s, excerpts.notes)
 
     def read_waveform(self, samples: NDArray[Any], sample_rate: int) -> AudioReading:
@@ -180,8 +179,7 @@ class AudioPredictor:
         if n_replaced:
             notes.append(f"{n_replaced} samples were not numbers and were read as silence")
         duration_s = mono.size / sample_rate
-        c = self.window_configuration
-        length = int(c.n_frames / self.mel_configuration.frames_per_second * sample_rate)
+        c, length = self.front_end.windows, int(self.front_end.window_s * sample_rate)
         pieces = [mono]
         if mono.size > c.at_most * length:
             starts = np.linspace(0, mono.size - length, c.at_most).astype(int)
@@ -191,24 +189,24 @@ class AudioPredictor:
             pieces = [soxr.resample(piece, sample_rate, SAMPLE_RATE) for piece in pieces]
         return self._read(pieces, duration_s, tuple(notes))
 
-    def read_members(self, window: NDArray[np.float32]) -> NDArray[np.float32]:
+    def read_members(self, window: Windows) -> NDArray[np.float32]:
         """Probabilities of all heads by every member.
 
         Parameters
         ----------
         window
-            Array (n_windows, n_mels, n_frames) as :func:`audio_model.windows.cut`
-            gives it.
+            As :func:`audio_model.windows.cut` gives them.
 
         Returns
         -------
         Array (n_windows, n_members, n_logits); the heads lie as in the card.
         """
-        window = np.ascontiguousarray(window, dtype=np.float32)
         # one window at a time is faster than a batch: its maps stay in cache
         logits = [
-            self._session.run(None, {self._input_name: window[i : i + 1]})[0]
-            for i in range(len(window))
+            self._session.run(
+                None, {name: part[i : i + 1] for name, part in window._asdict().items()}
+            )[0]
+            for i in range(len(window.log_mel))
         ]
         return probabilities(np.concatenate(logits), self._slices)
 
@@ -231,9 +229,8 @@ class AudioPredictor:
             return _nothing("the recording is silent", notes, duration_s)
         if duration_s < _SHORT_S:
             notes = (*notes, f"only {duration_s:.1f} s of sound: the answer is uncertain")
-        log_mels = windows.spectrograms(pieces, self.mel_configuration)
-        cut = windows.cut(log_mels, self.window_configuration)
-        six = self.six(self.read_members(cut))
+        levelled = windows.levelled(windows.spectra(pieces, self.front_end), self.front_end)
+        six = self.six(self.read_members(windows.cut(levelled, self.front_end)))
         distribution = six.mean(axis=0, dtype=np.float64)
         distribution = (distribution / distribution.sum()).astype(np.float32)
         return AudioReading(distribution, None, notes, six, duration_s)
@@ -242,6 +239,16 @@ class AudioPredictor:
 def _nothing(reason: str, notes: tuple[str, ...], duration_s: float) -> AudioReading:
     no_windows = np.zeros((0, N_EMOTIONS), dtype=np.float32)
     return AudioReading(None, reason, notes, no_windows, duration_s)
+
+
+def _front_end(card: ModelCard, folder: Path) -> FrontEnd:
+    log_mel = _configuration(MelConfiguration, card, "log_mel", folder)
+    pitch = _configuration(PitchConfiguration, card, "pitch", folder)
+    cut = _configuration(WindowConfiguration, card, "windows", folder)
+    try:
+        return FrontEnd(log_mel, pitch, cut)
+    except InputError as error:
+        raise ModelFolderError(f"{folder / CARD_NAME}: {error}") from error
 
 
 def _configuration(kind: type[_C], card: ModelCard, key: str, folder: Path) -> _C:

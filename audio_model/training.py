@@ -1,4 +1,4 @@
-"""Training the members of the mel network.
+"""Training the members of the sound network.
 
 Five members are cross-fitted: member *k* never hears fold *k* of RAVDESS
 (folds of actors), Emotify (of recordings) or EMOPIA's train split (of songs),
@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
-from audio_model import mel_cache, windows
+from audio_model import input_cache
 from audio_model.examples import Augmentation, Batch, TrainingBatches
 from audio_model.heads import (
     DATASET_HEADS,
@@ -47,10 +47,10 @@ from audio_model.heads import (
     probabilities,
     served_six,
 )
+from audio_model.input_cache import Clip
+from audio_model.input_cache import prepare as prepare
 from audio_model.labels import clip_fold, group_matrix, group_shares
-from audio_model.mel_cache import Clip
-from audio_model.mel_cache import prepare as prepare
-from audio_model.network import MelNetwork, NetworkConfiguration
+from audio_model.network import NetworkConfiguration, SoundNetwork
 from data_prep.errors import InputError
 from data_prep.metrics import accuracy, macro_f1, pearson_r
 from data_prep.model_folder import configuration_hash
@@ -108,9 +108,13 @@ class TrainingConfiguration:
         return configuration_hash(asdict(self))
 
 
-def load_clips(work: Path, datasets: Sequence[str] = mel_cache.DATASETS) -> list[Clip]:
-    """All clips of the cache."""
-    return [clip for dataset in datasets for clip in mel_cache.load(work, dataset)]
+def load_clips(work: Path, *, renditions: bool = False) -> list[Clip]:
+    """All clips of the cache, or the other ways in which some of them are played."""
+    return [
+        clip
+        for dataset in input_cache.DATASETS
+        for clip in input_cache.load(work, dataset, renditions=renditions)
+    ]
 
 
 class MemberTraining(lightning.LightningModule):
@@ -130,7 +134,7 @@ class MemberTraining(lightning.LightningModule):
 
     def __init__(
         self,
-        network: MelNetwork,
+        network: SoundNetwork,
         clips: Sequence[Clip],
         configuration: TrainingConfiguration,
         seed: int,
@@ -188,7 +192,7 @@ class MemberTraining(lightning.LightningModule):
         torch.manual_seed(self._seed_at(self.current_epoch, batch_idx))
 
     def training_step(self, batch: Batch, _: int) -> Tensor:
-        logits = self.network(batch.window, batch.masked)
+        logits = self.network(batch.log_mel, batch.salience, batch.masked)
         native, six = self.native_loss(logits, batch), self.six_loss(logits, batch)
         loss: Tensor = native + self.training_configuration.six_weight * six
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.dataset))
@@ -226,7 +230,7 @@ class MemberTraining(lightning.LightningModule):
         return {"optimizer": optimiser, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     @torch.no_grad()
-    def served_network(self) -> MelNetwork:
+    def served_network(self) -> SoundNetwork:
         """The member with the mean of the data sets' biases moved into the head ``six``."""
         self.network.direct.bias[head_slices()[SIX]] += self.six_bias.mean(dim=0)
         self.six_bias.sub_(self.six_bias.mean(dim=0))
@@ -268,10 +272,13 @@ def _keep_memory() -> None:
         mallopt(parameter, value)  # M_MMAP_MAX, M_TRIM_THRESHOLD, M_TOP_PAD
 
 
-def _scale_windows(clips: Sequence[Clip]) -> Tensor:
+def _scale_windows(clips: Sequence[Clip]) -> tuple[Tensor, Tensor]:
     """Some windows of every clip, to standardise statistics with."""
-    chosen = [windows.cut([clip.log_mel.astype(np.float32)])[:2] for clip in clips]
-    return torch.from_numpy(np.concatenate(chosen))
+    chosen = [clip.windows() for clip in clips]
+    return (
+        torch.from_numpy(np.concatenate([window.log_mel[:2] for window in chosen])),
+        torch.from_numpy(np.concatenate([window.salience[:2] for window in chosen])),
+    )
 
 
 def train_member(
@@ -284,7 +291,7 @@ def train_member(
     say: Callable[[str], None] = print,
     epochs_after: int = 0,
     fast_dev_run: bool = False,
-) -> MelNetwork:
+) -> SoundNetwork:
     """Train one member, or finish its training.
 
     Parameters
@@ -303,8 +310,8 @@ def train_member(
     """
     _keep_memory()
     lightning.seed_everything(seed, verbose=False)
-    network = MelNetwork(configuration.network)
-    network.fit_scales(_scale_windows(clips))
+    network = SoundNetwork(configuration.network)
+    network.fit_scales(*_scale_windows(clips))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = MemberTraining(network, clips, configuration, seed)
     run = configuration_hash(
@@ -343,8 +350,9 @@ def answers(network: nn.Module, clips: Sequence[Clip]) -> NDArray[np.float32]:
     """Probabilities of all heads, mean over a clip's windows: (n_clips, N_LOGITS)."""
     found = []
     for clip in clips:
-        cut = torch.from_numpy(windows.cut([clip.log_mel.astype(np.float32)]))
-        found.append(probabilities(network(cut).numpy()).mean(axis=0))
+        window = clip.windows()
+        logits = network(torch.from_numpy(window.log_mel), torch.from_numpy(window.salience))
+        found.append(probabilities(logits.numpy()).mean(axis=0))
     return np.stack(found)
 
 
@@ -428,7 +436,7 @@ def train(
     Parameters
     ----------
     work
-        Work folder that holds the cache (:func:`audio_model.mel_cache.prepare`).
+        Work folder that holds the cache (:func:`audio_model.input_cache.prepare`).
     folds
         Which members; all five if not given. Member *k* is trained without fold *k*.
     seed
@@ -452,13 +460,12 @@ def train(
     chosen = list(range(N_MEMBERS)) if folds is None else list(folds)
     if not chosen or not set(chosen) <= set(range(N_MEMBERS)):
         raise InputError(f"folds {chosen}: expected some of 0..{N_MEMBERS - 1}")
-    clips = load_clips(work)
-    fold = [clip_fold(clip) for clip in clips]
+    clips, renditions = load_clips(work), load_clips(work, renditions=True)
     jobs = [(member, n) for member in chosen for n in range(len(recipes))]
     paths = []
     for done, (member, n) in enumerate(jobs):
-        kept = [clip for clip, f in zip(clips, fold, strict=True) if f is not None and f != member]
-        held_out = [clip for clip, f in zip(clips, fold, strict=True) if f == member]
+        kept = [clip for clip in (*clips, *renditions) if clip_fold(clip) not in (None, member)]
+        held_out = [clip for clip in clips if clip_fold(clip) == member]
         path = weights_path(work, member, n)
         own_seed = 100 * seed + 10 * n + member
         network = train_member(
@@ -478,7 +485,7 @@ def train(
 
 
 def save_member(
-    path: Path, network: MelNetwork, configuration: TrainingConfiguration, seed: int
+    path: Path, network: SoundNetwork, configuration: TrainingConfiguration, seed: int
 ) -> None:
     """Write a member's weights, with its configuration beside them."""
     from safetensors.torch import save_file
@@ -489,13 +496,13 @@ def save_member(
     path.with_name("configuration.json").write_text(text, encoding="utf-8")
 
 
-def load_member(path: Path) -> MelNetwork:
+def load_member(path: Path) -> SoundNetwork:
     """Read a member that :func:`save_member` wrote."""
     from safetensors.torch import load_file
 
     content = json.loads(path.with_name("configuration.json").read_text(encoding="utf-8"))
     sizes = content["network"]
-    network = MelNetwork(NetworkConfiguration(**{**sizes, "channels": tuple(sizes["channels"])}))
+    network = SoundNetwork(NetworkConfiguration(**{**sizes, "channels": tuple(sizes["channels"])}))
     network.load_state_dict(load_file(str(path)))
     return network.eval()
 
@@ -513,13 +520,10 @@ def validate(
     The member is trained without folds ``fold`` and ``fold + 1`` and measured on
     fold ``fold + 1``: what member ``fold`` will be measured on is not touched.
     """
-    clips = load_clips(work)
-    folds = [clip_fold(clip) for clip in clips]
+    clips, renditions = load_clips(work), load_clips(work, renditions=True)
     inner = (fold + 1) % N_MEMBERS
-    kept = [
-        c for c, f in zip(clips, folds, strict=True) if f is not None and f not in (fold, inner)
-    ]
-    held_out = [clip for clip, f in zip(clips, folds, strict=True) if f == inner]
+    kept = [c for c in (*clips, *renditions) if clip_fold(c) not in (None, fold, inner)]
+    held_out = [clip for clip in clips if clip_fold(clip) == inner]
     network = train_member(
         work / "audio" / "validation", kept, configuration, seed=seed, title="inner", say=say
     )

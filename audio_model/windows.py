@@ -1,22 +1,26 @@
-"""Windows: the pieces of a log-mel spectrogram that a network sees.
+"""The front end: from waveforms to the windows that a network sees.
 
-A window is about ten seconds long. Its values are decibels relative to the level
-of the whole recording, limited to ``[floor_db, ceiling_db]``: a recording
-played 20 dB louder gives the same windows. The level is gated (frames 10 dB
-below the plain mean do not count, as in ITU-R BS.1770), so leading silence does
-not change it. A recording shorter than a window is repeated until it fills one.
+A recording is one waveform, or several excerpts. Each gives :class:`Spectra`: a
+log-mel spectrogram (timbre, loudness, rhythm) and a note spectrogram (melody,
+harmony, mode), whose frames are a whole number of the other's apart. Both are
+made relative to the level of the whole recording, so that a recording played
+20 dB louder gives the same windows; the level is gated (frames 10 dB below the
+plain mean do not count, as in ITU-R BS.1770), so leading silence does not change
+it. A window is about ten seconds long; a recording shorter than that is
+repeated until it fills one.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from dataclasses import asdict, dataclass, field
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_model.log_mel import KAKAO, MelConfiguration, log_mel
+from audio_model.log_mel import MelConfiguration, log_mel
+from audio_model.pitch import PitchConfiguration, level, note_spectrogram, salience
 from data_prep.errors import InputError
 
 
@@ -27,7 +31,7 @@ class WindowConfiguration:
     Attributes
     ----------
     n_frames
-        Length of a window in frames.
+        Length of a window in frames of the log-mel.
     at_most
         Most windows that are taken from one recording, evenly spaced.
     floor_db, ceiling_db
@@ -52,14 +56,100 @@ class WindowConfiguration:
             raise InputError(f"window settings do not fit together: {self}")
 
 
-TEN_SECONDS: Final = WindowConfiguration()
-"""624 frames of 256 samples at 16 kHz: 9.98 s."""
+@dataclass(frozen=True)
+class FrontEnd:
+    """Everything between a waveform and a window."""
+
+    log_mel: MelConfiguration = field(default_factory=MelConfiguration)
+    pitch: PitchConfiguration = field(default_factory=PitchConfiguration)
+    windows: WindowConfiguration = field(default_factory=WindowConfiguration)
+
+    def __post_init__(self) -> None:
+        if (
+            self.log_mel.sample_rate != self.pitch.sample_rate
+            or self.pitch.hop_length % self.log_mel.hop_length
+            or self.windows.n_frames % self.step
+        ):
+            raise InputError(f"log-mel, note spectrogram and windows do not fit together: {self}")
+
+    @property
+    def step(self) -> int:
+        """Frames of the log-mel per frame of the note spectrogram."""
+        return self.pitch.hop_length // self.log_mel.hop_length
+
+    @property
+    def window_shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Shapes of a window's log-mel and salience."""
+        n = self.windows.n_frames
+        return (self.log_mel.n_mels, n), (self.pitch.n_notes, n // self.step)
+
+    @property
+    def window_s(self) -> float:
+        """Length of a window in seconds."""
+        return self.windows.n_frames / self.log_mel.frames_per_second
+
+    def features(self) -> dict[str, Any]:
+        """As a model card stores it."""
+        return asdict(self)
 
 
-def spectrograms(
-    pieces: Sequence[NDArray[np.float32]], configuration: MelConfiguration = KAKAO
-) -> list[NDArray[np.float32]]:
-    """Log-mel spectrograms of the pieces of one recording.
+TEN_SECONDS: Final = FrontEnd()
+"""Windows of 624 frames of 256 samples at 16 kHz: 9.98 s, log-mels as Kakao Arena's."""
+
+
+@dataclass(frozen=True, eq=False)
+class Spectra:
+    """The two spectrograms of one piece of a recording.
+
+    Attributes
+    ----------
+    log_mel
+        Array (n_mels, n_frames): dB; once :func:`levelled`, relative to the
+        recording's level and limited.
+    notes
+        Array (n_notes, ceil(n_frames / step)): amplitudes; once levelled, salience.
+    """
+
+    log_mel: NDArray[Any]
+    notes: NDArray[Any]
+
+    @property
+    def n_frames(self) -> int:
+        """Frames of the log-mel."""
+        return int(self.log_mel.shape[1])
+
+    def part(self, start: int, n_frames: int, step: int) -> Spectra:
+        """Frames from ``start``, a multiple of ``step``."""
+        first = start // step
+        return Spectra(
+            self.log_mel[:, start : start + n_frames],
+            self.notes[:, first : first + -(-n_frames // step)],
+        )
+
+    def astype(self, dtype: type[np.floating[Any]]) -> Spectra:
+        """In another floating type."""
+        return Spectra(self.log_mel.astype(dtype), self.notes.astype(dtype))
+
+
+class Windows(NamedTuple):
+    """Windows of one recording.
+
+    Attributes
+    ----------
+    log_mel
+        Array (n_windows, n_mels, n_frames).
+    salience
+        Array (n_windows, n_notes, n_frames // step).
+    """
+
+    log_mel: NDArray[np.float32]
+    salience: NDArray[np.float32]
+
+
+def spectra(
+    pieces: Sequence[NDArray[np.float32]], front_end: FrontEnd = TEN_SECONDS
+) -> list[Spectra]:
+    """Spectra of the pieces of one recording.
 
     All pieces are scaled by one factor so that the largest sample is 1: the
     smallest power that a spectrogram tells apart does not depend on gain.
@@ -71,7 +161,14 @@ def spectrograms(
     """
     peak = max((float(np.abs(piece).max()) for piece in pieces if piece.size), default=0.0)
     scale = np.float32(1.0 / peak) if peak > 1e-30 else np.float32(1.0)
-    return [log_mel(piece * scale, configuration) for piece in pieces if piece.size]
+    return [
+        Spectra(
+            log_mel(piece * scale, front_end.log_mel),
+            note_spectrogram(piece * scale, front_end.pitch),
+        )
+        for piece in pieces
+        if piece.size
+    ]
 
 
 def level_db(log_mels: Sequence[NDArray[np.float32]]) -> float:
@@ -89,74 +186,80 @@ def level_db(log_mels: Sequence[NDArray[np.float32]]) -> float:
     return float(10.0 * np.log10(max(float(loud.mean()), 1e-30)))
 
 
-def relative(
-    log_mel: NDArray[np.float32], level: float, configuration: WindowConfiguration = TEN_SECONDS
-) -> NDArray[np.float32]:
-    """Decibels relative to a level, limited to the configured range."""
-    limited: NDArray[np.float32] = np.clip(
-        log_mel - np.float32(level), configuration.floor_db, configuration.ceiling_db
-    )
-    return limited
-
-
-def trim(
-    log_mel: NDArray[np.float32], level: float, configuration: WindowConfiguration = TEN_SECONDS
-) -> NDArray[np.float32]:
-    """Cut off silent frames at both ends of a spectrogram in dB (not relative)."""
-    frame_db = log_mel.max(axis=0) - level
-    loud = np.flatnonzero(frame_db > configuration.trim_db)
+def _trimmed(piece: Spectra, recording_db: float, front_end: FrontEnd) -> Spectra:
+    """Without the silent frames at both ends."""
+    frame_db = piece.log_mel.max(axis=0) - recording_db
+    loud = np.flatnonzero(frame_db > front_end.windows.trim_db)
     if loud.size == 0:
-        return log_mel
-    return log_mel[:, loud[0] : loud[-1] + 1]
+        return piece
+    start = int(loud[0]) // front_end.step * front_end.step
+    return piece.part(start, int(loud[-1]) + 1 - start, front_end.step)
 
 
-def fill(log_mel: NDArray[np.float32], n_frames: int) -> NDArray[np.float32]:
-    """Repeat a spectrogram (n_mels, n) until it has at least ``n_frames`` frames."""
-    n = log_mel.shape[1]
-    if n >= n_frames:
-        return log_mel
-    return np.tile(log_mel, (1, -(-n_frames // n)))[:, :n_frames]
+def levelled(pieces: Sequence[Spectra], front_end: FrontEnd = TEN_SECONDS) -> list[Spectra]:
+    """Spectra relative to the level of the recording they are pieces of.
 
-
-def cut(
-    log_mels: Sequence[NDArray[np.float32]],
-    configuration: WindowConfiguration = TEN_SECONDS,
-) -> NDArray[np.float32]:
-    """Windows of one recording.
-
-    Parameters
-    ----------
-    log_mels
-        Pieces (n_mels, n_frames) of one recording, in dB as
-        :func:`audio_model.log_mel.log_mel` gives them: the whole of it as one
-        piece, or excerpts.
-
-    Returns
-    -------
-    Array (n_windows, n_mels, configuration.n_frames), at most
-    ``configuration.at_most`` windows. They overlap just so much that they cover
-    a piece evenly from its first to its last frame.
+    Silence at both ends is cut off a recording that is one piece.
 
     Raises
     ------
     InputError
         If there is no frame at all.
     """
-    log_mels = [piece for piece in log_mels if piece.shape[1] > 0]
-    if not log_mels:
-        raise InputError("expected at least one frame of a log-mel spectrogram, got none")
-    level = level_db(log_mels)
-    if len(log_mels) == 1:
-        log_mels = [trim(log_mels[0], level, configuration)]
-    share = max(1, configuration.at_most // len(log_mels))
-    windows: list[NDArray[np.float32]] = []
-    for piece in log_mels[: configuration.at_most]:
-        filled = fill(relative(piece, level, configuration), configuration.n_frames)
-        spare = filled.shape[1] - configuration.n_frames
-        n_windows = min(share, -(-filled.shape[1] // configuration.n_frames))
-        for start in np.linspace(0, spare, n_windows).round().astype(int):
-            windows.append(filled[:, start : start + configuration.n_frames])
-    stacked = np.stack(windows)
-    sounding = (stacked.max(axis=1) > configuration.trim_db).mean(axis=1)
-    kept = sounding >= configuration.least_sound
-    return np.ascontiguousarray(stacked[kept] if kept.any() else stacked)
+    pieces = [piece for piece in pieces if piece.n_frames > 0]
+    if not pieces:
+        raise InputError("expected at least one frame of a spectrogram, got none")
+    c = front_end.windows
+    recording_db = level_db([piece.log_mel for piece in pieces])
+    if len(pieces) == 1:
+        pieces = [_trimmed(pieces[0], recording_db, front_end)]
+    amplitude = level([piece.notes for piece in pieces])
+    return [
+        Spectra(
+            np.clip(piece.log_mel - np.float32(recording_db), c.floor_db, c.ceiling_db),
+            salience(piece.notes, amplitude, front_end.pitch),
+        )
+        for piece in pieces
+    ]
+
+
+def filled(piece: Spectra, n_frames: int, step: int) -> Spectra:
+    """A piece repeated until it has at least ``n_frames`` frames, a multiple of ``step``."""
+    if piece.n_frames >= n_frames:
+        return piece
+    n_notes = n_frames // step
+    return Spectra(
+        np.tile(piece.log_mel, (1, -(-n_frames // piece.n_frames)))[:, :n_frames],
+        np.tile(piece.notes, (1, -(-n_notes // piece.notes.shape[1])))[:, :n_notes],
+    )
+
+
+def cut(pieces: Sequence[Spectra], front_end: FrontEnd = TEN_SECONDS) -> Windows:
+    """Windows of one recording.
+
+    Parameters
+    ----------
+    pieces
+        Its :func:`levelled` spectra: the whole of it as one piece, or excerpts.
+
+    Returns
+    -------
+    At most ``at_most`` windows, float32. They overlap just so much that they cover a
+    piece evenly from its first to its last frame (to a note frame).
+    """
+    c, step = front_end.windows, front_end.step
+    share = max(1, c.at_most // len(pieces))
+    parts: list[Spectra] = []
+    for piece in pieces[: c.at_most]:
+        whole = filled(piece, c.n_frames, step)
+        spare = whole.n_frames - c.n_frames
+        n_windows = min(share, -(-whole.n_frames // c.n_frames))
+        for start in np.linspace(0, spare, n_windows).astype(int) // step * step:
+            parts.append(whole.part(int(start), c.n_frames, step))
+    log_mels = np.stack([part.log_mel for part in parts]).astype(np.float32)
+    notes = np.stack([part.notes for part in parts]).astype(np.float32)
+    sounding = (log_mels.max(axis=1) > c.trim_db).mean(axis=1)
+    kept = sounding >= c.least_sound
+    if not kept.any():
+        kept[:] = True
+    return Windows(np.ascontiguousarray(log_mels[kept]), np.ascontiguousarray(notes[kept]))

@@ -24,10 +24,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_model import baseline, mel_cache, windows
+from audio_model import baseline, input_cache
 from audio_model.heads import DATASET_HEADS, four_emotions, head_slices, served_six
+from audio_model.input_cache import Clip
 from audio_model.labels import clip_fold, group_matrix, group_shares
-from audio_model.mel_cache import Clip
 from audio_model.predictor import AudioPredictor
 from data_prep.errors import MissingDataError, MissingExtraError, ModelFolderError
 from data_prep.metrics import (
@@ -86,8 +86,7 @@ def _listen(
     slices = head_slices(predictor.card.labels)
     natives, sixes = [], []
     for clip, fold in zip(clips, folds, strict=True):
-        cut = windows.cut([clip.log_mel.astype(np.float32)], predictor.window_configuration)
-        members = predictor.read_members(cut)
+        members = predictor.read_members(clip.windows(predictor.front_end))
         if fold >= 0:
             members = members[:, fold : fold + 1]
         natives.append(members[..., slices[DATASET_HEADS[dataset]]].mean(axis=(0, 1)))
@@ -111,7 +110,7 @@ def audio_tasks(
     for dataset in DATASET_HEADS:
         say(f"listening to {dataset} …")
         try:
-            clips = mel_cache.clips(work, dataset)
+            clips = input_cache.clips(work, dataset)
         except MissingDataError as error:
             missing.append(str(error))
             continue
@@ -200,11 +199,13 @@ def _baseline_figures(
     task: AudioTask, trained: AudioTask | None, seed: int
 ) -> dict[str, dict[str, Any]]:
     """Models on mel statistics, fitted on the same folds; validation from the whole train split."""
-    statistics = np.stack([baseline.mel_statistics(clip.log_mel) for clip in task.clips])
+    statistics = np.stack([baseline.mel_statistics(clip.spectra.log_mel) for clip in task.clips])
 
     def answers(fit: Callable[..., Any], kind: str, target: NDArray[Any]) -> NDArray[Any]:
         if trained is not None:
-            heard = np.stack([baseline.mel_statistics(clip.log_mel) for clip in trained.clips])
+            heard = np.stack(
+                [baseline.mel_statistics(clip.spectra.log_mel) for clip in trained.clips]
+            )
             labels: NDArray[Any] = trained.targets.argmax(axis=1)
             return np.asarray(fit(kind, heard, labels, statistics))
         found = np.empty_like(target)

@@ -12,11 +12,18 @@ pytest.importorskip("onnx", reason="onnx is in the extra `train`")
 from audio_model import exporting, training  # noqa: E402
 from audio_model.examples import Augmentation, Batch, TrainingBatches  # noqa: E402
 from audio_model.heads import DATASET_HEADS, N_LOGITS, head_slices  # noqa: E402
+from audio_model.input_cache import Clip  # noqa: E402
 from audio_model.labels import group_shares  # noqa: E402
-from audio_model.mel_cache import Clip  # noqa: E402
-from audio_model.network import MelNetwork, MelStatistics, Members, NetworkConfiguration  # noqa: E402
+from audio_model.network import (  # noqa: E402
+    MelStatistics,
+    Members,
+    NetworkConfiguration,
+    SoundNetwork,
+    TonalStatistics,
+)
 from audio_model.predictor import AudioPredictor  # noqa: E402
 from audio_model.training import MemberTraining, TrainingConfiguration, train_member  # noqa: E402
+from audio_model.windows import TEN_SECONDS, Spectra, Windows  # noqa: E402
 from data_prep.errors import InputError, MissingDataError  # noqa: E402
 from data_prep.model_folder import ModelCard, write_card  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
@@ -33,19 +40,25 @@ def toy_clips(n: int = 4) -> list[Clip]:
             shares = (
                 rng.uniform(0, 1, size) if head == "emotify" else np.eye(size)[i % size]
             ).astype(np.float32)
-            log_mel = rng.normal(-20 + 3 * i, 6, (48, 300 + 400 * (i % 2))).astype(np.float16)
-            clips.append(Clip(dataset, f"{dataset}-{i}", f"g{i}", shares, log_mel))
+            spectra = noise(300 + 400 * (i % 2), rng, level=-20.0 + 3 * i)
+            clips.append(Clip(dataset, f"{dataset}-{i}", f"g{i}", shares, spectra))
     return clips
+
+
+def noise(n_frames: int, rng: np.random.Generator, level: float = -20.0) -> Spectra:
+    notes = rng.exponential(0.3, (64, -(-n_frames // 4)))
+    return Spectra(rng.normal(level, 6, (48, n_frames)), notes).astype(np.float16)
 
 
 def batch_of(dataset: str, native: list[float]) -> Batch:
     shares = np.array(native, dtype=np.float32)
     padded = np.zeros(9, dtype=np.float32)
     padded[: shares.size] = shares
-    window = torch.zeros(1, 48, 624)
+    log_mel = torch.zeros(1, 48, 624)
     return Batch(
-        window,
-        window,
+        log_mel,
+        torch.zeros(1, 64, 156),
+        log_mel,
         torch.tensor([list(DATASET_HEADS).index(dataset)]),
         torch.from_numpy(padded)[None],
         torch.from_numpy(group_shares(dataset, shares))[None],
@@ -54,7 +67,7 @@ def batch_of(dataset: str, native: list[float]) -> Batch:
 
 def module(**settings) -> MemberTraining:
     configuration = TrainingConfiguration(network=TOY, label_smoothing=0.0, **settings)
-    return MemberTraining(MelNetwork(TOY), toy_clips(), configuration, 0)
+    return MemberTraining(SoundNetwork(TOY), toy_clips(), configuration, 0)
 
 
 def value(loss) -> float:
@@ -106,29 +119,71 @@ def test_batches_are_seeded_and_mixed():
     shares = {"ravdess_song": 3, "emotify": 2, "emopia": 1}
     clips = toy_clips()
     first, again = (
-        list(TrainingBatches(clips, shares, 2, Augmentation(mixup=0.4), seed=5)) for _ in range(2)
+        list(TrainingBatches(clips, shares, 2, Augmentation(), seed=5)) for _ in range(2)
     )
-    other = list(TrainingBatches(clips, shares, 2, Augmentation(mixup=0.4), seed=6))
+    other = list(TrainingBatches(clips, shares, 2, Augmentation(), seed=6))
     assert len(first) == 2
-    assert torch.equal(first[1].window, again[1].window)
-    assert not torch.equal(first[1].window, other[1].window)
+    assert torch.equal(first[1].log_mel, again[1].log_mel)
+    assert not torch.equal(first[1].log_mel, other[1].log_mel)
     assert torch.bincount(first[0].dataset).tolist() == [3, 2, 1]
-    assert first[0].window.shape == (6, 48, 624)
-    assert float(first[0].window.min()) >= -60
-    assert float(first[0].window.max()) <= 20
+    assert first[0].log_mel.shape == (6, 48, 624)
+    assert float(first[0].log_mel.min()) >= -60
+    assert float(first[0].log_mel.max()) <= 20
 
 
-@pytest.mark.parametrize("stretch", [0.0, 0.1])
-def test_windows_are_whole_whatever_the_length(stretch):
+def test_windows_are_whole_whatever_the_length():
     random = np.random.default_rng(0)
     shares = {"ravdess_song": 4}
     for n in (1, 50, 623, 624, 625, 626, 5_000):
-        log_mel = random.normal(-20, 5, (48, n)).astype(np.float16)
-        clip = Clip("ravdess_song", "a", "g", np.eye(6, dtype=np.float32)[0], log_mel)
-        augmentation = Augmentation(stretch=stretch, shift_bands=stretch)
-        (batch,) = TrainingBatches([clip], shares, 1, augmentation, seed=1)
-        assert batch.window.shape == (4, 48, 624)
-        assert torch.isfinite(batch.window).all()
+        clip = Clip("ravdess_song", "a", "g", np.eye(6, dtype=np.float32)[0], noise(n, random))
+        (batch,) = TrainingBatches([clip], shares, 1, Augmentation(), seed=1)
+        assert batch.log_mel.shape == batch.masked.shape == (4, 48, 624)
+        assert batch.salience.shape == (4, 64, 156)
+        assert torch.isfinite(batch.log_mel).all()
+
+
+def test_both_spectrograms_of_a_training_window_are_of_the_same_time():
+    frames = np.arange(3_000)
+    spectra = Spectra(
+        np.tile(-frames / 100.0, (48, 1)).astype(np.float32),
+        np.tile(frames[::4] / 4.0, (64, 1)).astype(np.float32),
+    )
+    clip = Clip("ravdess_song", "a", "g", np.eye(6, dtype=np.float32)[0], spectra)
+    still = Augmentation(gain_db=0.0, tilt_db=0.0, raise_floor=0.0, low_pass=0.0)
+    (batch,) = TrainingBatches([clip], {"ravdess_song": 8}, 1, still, seed=2)
+    np.testing.assert_allclose(batch.log_mel[:, 0, ::4] * -25.0, batch.salience[:, 0], atol=1e-2)
+
+
+def chord(*notes: int) -> torch.Tensor:
+    """A window in which MIDI notes sound throughout."""
+    salience = torch.zeros(1, 64, 156)
+    salience[:, [note - 33 for note in notes]] = 1.0
+    return salience
+
+
+def test_tonal_statistics_by_hand():
+    statistics = TonalStatistics(64, 33)
+    c_major, c_minor = (statistics(chord(60, third, 67))[0] for third in (64, 63))
+    assert c_major.shape == (statistics.n_features,)
+    assert c_major[0] > 0.05 > -0.05 > c_minor[0]  # major minus minor
+    np.testing.assert_allclose(c_major[[3, 7, 10]], 1 / 3, atol=1e-4)  # tonic, third, fifth
+    np.testing.assert_allclose(c_minor[[15, 18, 22]], 1 / 3, atol=1e-4)
+    # best triads: three notes of length one over the square root of three
+    np.testing.assert_allclose(c_major[33:35], [3**0.5, 2 / 3**0.5], atol=1e-3)
+
+
+def test_the_key_does_not_matter_but_the_mode_does():
+    statistics = TonalStatistics(64, 33)
+    c, e_flat = statistics(chord(60, 64, 67))[0], statistics(chord(63, 67, 70))[0]
+    register = statistics.n_features - 18
+    np.testing.assert_allclose(c[:register], e_flat[:register], atol=1e-4)
+    # a quarter of an octave higher
+    assert float(e_flat[register] - c[register]) == pytest.approx(0.25, abs=1e-3)
+
+
+def test_tonal_statistics_of_silence_and_of_short_windows_are_finite():
+    statistics = TonalStatistics(64, 33)
+    assert torch.isfinite(statistics(torch.zeros(2, 64, 156))).all()
 
 
 def test_statistics_by_hand():
@@ -190,30 +245,30 @@ def test_fast_dev_run(tmp_path):
 
 
 def test_save_load_export_round_trip(tmp_path):
-    members = [MelNetwork(TOY) for _ in range(10)]
-    windows = torch.randn(16, 48, 624) * 10 - 20
+    members = [SoundNetwork(TOY) for _ in range(10)]
+    windows = (torch.randn(16, 48, 624) * 10 - 20, torch.rand(16, 64, 156))
     for member in members:
-        member.fit_scales(windows)
+        member.fit_scales(*windows)
         member.eval()
     settings = TrainingConfiguration(network=TOY)
     training.save_member(tmp_path / "m" / "weights.safetensors", members[1], settings, 7)
     loaded = training.load_member(tmp_path / "m" / "weights.safetensors")
     with torch.no_grad():
-        np.testing.assert_array_equal(loaded(windows), members[1](windows))
-        logits = torch.stack([member(windows) for member in members], dim=1)
+        np.testing.assert_array_equal(loaded(*windows), members[1](*windows))
+        logits = torch.stack([member(*windows) for member in members], dim=1)
     expected = logits.unflatten(1, (5, 2)).mean(dim=2).numpy()
     folder = tmp_path / "model"
     folder.mkdir()
     pairs = Members(list(zip(members[::2], members[1::2], strict=True)))
-    exporting.write_network(pairs, folder / "model.onnx", n_mels=48, n_frames=624)
+    exporting.write_network(pairs, folder / "model.onnx")
     whole = (folder / "model.onnx").stat().st_size
     exporting.halve_weights(folder / "model.onnx")
     assert (folder / "model.onnx").stat().st_size < whole
     labels = {head: list(exporting.head_labels(head)) for head in exporting.HEADS}
-    card = ModelCard("audio", "toy", labels, exporting.HEAD_WEIGHTS, exporting.features())
+    card = ModelCard("audio", "toy", labels, exporting.HEAD_WEIGHTS, TEN_SECONDS.features())
     write_card(folder, card)
     predictor = AudioPredictor.load(folder)
-    found = predictor.read_members(windows.numpy())
+    found = predictor.read_members(Windows(*(part.numpy() for part in windows)))
     np.testing.assert_allclose(found, training.probabilities(expected), atol=5e-3)
 
 
@@ -233,8 +288,9 @@ def test_exporting_without_members_says_what_to_run(tmp_path):
 
 
 def test_temperature_sharpens_answers_that_are_too_flat():
+    rng = np.random.default_rng(0)
     clips = [
-        Clip("ravdess_song", str(i), "g", np.eye(6, dtype=np.float32)[i], np.zeros((48, 2)))
+        Clip("ravdess_song", str(i), "g", np.eye(6, dtype=np.float32)[i], noise(4, rng))
         for i in range(6)
     ]
     # native order is not that of the six: put the mass where each label belongs

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from audio_model.heads import DATASET_HEADS, N_LOGITS, head_labels, head_slices
-from audio_model.mel_cache import Clip
-from audio_model.windows import TEN_SECONDS
+from audio_model.input_cache import Clip
+from audio_model.windows import TEN_SECONDS, Spectra
 from data_prep.errors import MissingDataError, ModelFolderError
 from data_prep.splits import N_FOLDS
 from data_prep.taxonomy import native_label_set
@@ -24,7 +24,7 @@ class Oracle:
 
     n_members = N_FOLDS
     model_hash = "0" * 16
-    window_configuration = TEN_SECONDS
+    front_end = TEN_SECONDS
 
     def __init__(self, answers):
         self.answers = answers
@@ -36,7 +36,7 @@ class Oracle:
         )
 
     def read_members(self, window):
-        members = np.full((len(window), N_FOLDS, N_LOGITS), 1e-3, dtype=np.float32)
+        members = np.full((len(window.log_mel), N_FOLDS, N_LOGITS), 1e-3, dtype=np.float32)
         fold, native, six = self.answers[self.asked]
         self.asked += 1
         slices = head_slices()
@@ -52,7 +52,8 @@ def oracle(monkeypatch):
     for i in range(N_CLIPS):
         shares = np.eye(6, dtype=np.float32)[i % 6]
         log_mel = np.random.default_rng(i).normal(-20, 4, (48, 300)).astype(np.float16)
-        clips.append(Clip("ravdess_song", f"c{i}", f"actor-{i}", shares, log_mel))
+        spectra = Spectra(log_mel, np.zeros((64, 75), dtype=np.float16))
+        clips.append(Clip("ravdess_song", f"c{i}", f"actor-{i}", shares, spectra))
         folds[f"c{i}"] = i % N_FOLDS
         answers.append((i % N_FOLDS, shares, shares @ projection))
 
@@ -61,7 +62,7 @@ def oracle(monkeypatch):
             raise MissingDataError(f"no {dataset}")
         return clips
 
-    monkeypatch.setattr(evaluation_audio.mel_cache, "clips", known)
+    monkeypatch.setattr(evaluation_audio.input_cache, "clips", known)
     monkeypatch.setattr(evaluation_audio, "clip_fold", lambda clip: folds[clip.id])
     return Oracle(answers)
 
@@ -107,6 +108,6 @@ def test_no_data_at_all(oracle, tmp_path, monkeypatch):
     def nothing(work, dataset):
         raise MissingDataError(f"no {dataset}")
 
-    monkeypatch.setattr(evaluation_audio.mel_cache, "clips", nothing)
+    monkeypatch.setattr(evaluation_audio.input_cache, "clips", nothing)
     with pytest.raises(MissingDataError, match="no ravdess_song"):
         evaluation_audio.evaluate_audio(tmp_path, oracle, say=lambda line: None)

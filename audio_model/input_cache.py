@@ -1,34 +1,32 @@
-"""The training recordings' log-mel spectrograms in one HDF5 file.
+"""The training recordings' spectra in one HDF5 file.
 
-``<work>/audio/mels.h5`` holds one float16 array ``<data set>/<clip>`` of shape
-(n_mels, n_frames) in dB per clip (0.06 dB resolution), and the hash of the
-log-mel configuration it was made with. Building is resumable: clips that are
-there are not made again, and a file of another configuration starts anew.
+``<work>/audio/inputs.h5`` holds one group ``<data set>/<clip>`` per clip with
+``log_mel`` (n_mels, n_frames) in dB and ``notes`` (n_notes, ceil(n_frames / 4)),
+both float16 (0.06 dB resolution), and the hash of the front end they were made
+with. Building is resumable: clips that are there are not made again, and a file
+of another front end starts anew.
 """
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from audio_model import windows
 from audio_model.decode import decode
-from audio_model.log_mel import KAKAO, MelConfiguration
+from audio_model.windows import FrontEnd, Spectra
 from data_prep.errors import InputError, MissingDataError, MissingExtraError
 from data_prep.model_folder import configuration_hash
 from data_prep.readers.row import ClipRow
 
 DATASETS: Final[tuple[str, ...]] = ("ravdess_song", "emotify", "emopia")
 """The data sets of the joint training, in the order of their index."""
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,26 +37,34 @@ class Clip:
     ----------
     dataset, id, group, shares
         As in :class:`~data_prep.readers.row.ClipRow`.
-    log_mel
-        Array (n_mels, n_frames) float16 in dB relative to the clip's level,
-        limited and trimmed as the windows of a served file are.
+    spectra
+        Levelled, float16, silence at both ends cut off.
     """
 
     dataset: str
     id: str
     group: str
     shares: NDArray[np.float32]
-    log_mel: NDArray[np.float16]
+    spectra: Spectra
+
+    def windows(self, front_end: FrontEnd = windows.TEN_SECONDS) -> windows.Windows:
+        """The windows that serving would cut."""
+        return windows.cut([self.spectra], front_end)
 
 
 def cache_path(work: Path) -> Path:
     """Where the cache lies below a work folder."""
-    return work / "audio" / "mels.h5"
+    return work / "audio" / "inputs.h5"
 
 
-def _read_rows(dataset: str, work: Path) -> list[ClipRow]:
+def _read_rows(dataset: str, work: Path, *, renditions: bool = False) -> list[ClipRow]:
     from data_prep.readers import emopia, emotify, ravdess_song
 
+    if dataset == "emopia" and renditions:
+        numbers = range(1, 1 + emopia.N_RENDITIONS)
+        return emopia.read("train", cache=work / "emopia", renditions=numbers)
+    if renditions:
+        return []
     if dataset == "ravdess_song":
         return ravdess_song.read()
     if dataset == "emotify":
@@ -71,7 +77,7 @@ def _read_rows(dataset: str, work: Path) -> list[ClipRow]:
 def _render(work: Path, say: Callable[[str], None]) -> None:
     from data_prep.readers import emopia
 
-    failed = emopia.render(work / "emopia", report=say)
+    failed = emopia.render(work / "emopia", n_renditions=emopia.N_RENDITIONS, report=say)
     if failed:
         raise InputError(f"{len(failed)} EMOPIA clips could not be rendered, first {failed[0]}")
 
@@ -80,7 +86,7 @@ def prepare(
     work: Path,
     *,
     datasets: tuple[str, ...] = DATASETS,
-    configuration: MelConfiguration = KAKAO,
+    front_end: FrontEnd = windows.TEN_SECONDS,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Build the cache, or what is missing of it.
@@ -110,23 +116,28 @@ def prepare(
 
     path = cache_path(work)
     path.parent.mkdir(parents=True, exist_ok=True)
-    wanted = configuration_hash(asdict(configuration))
+    spectra_settings = front_end.features()
+    del spectra_settings["windows"]  # applied when clips are loaded
+    wanted = configuration_hash(spectra_settings)
     with h5py.File(path, "a") as file:
-        if file.attrs.get("log_mel_hash", wanted) != wanted:
+        if file.attrs.get("front_end_hash", wanted) != wanted:
             for name in list(file):
                 del file[name]
-        file.attrs["log_mel_hash"] = wanted
+        file.attrs["front_end_hash"] = wanted
         for dataset in datasets:
             if dataset == "emopia":
                 _render(work, say)
-            rows = _read_rows(dataset, work)
+            rows = [*_read_rows(dataset, work), *_read_rows(dataset, work, renditions=True)]
             group = file.require_group(dataset)
-            missing = [row for row in rows if row.id not in group]
+            missing = [row for row in rows if f"{row.id}/notes" not in group]
             started = time.monotonic()
             for done, row in enumerate(missing, start=1):
-                samples = decode(row.path).samples
-                (log_mel,) = windows.spectrograms([samples], configuration)
-                group.create_dataset(row.id, data=log_mel.astype(np.float16))
+                (made,) = windows.spectra([decode(row.path).samples], front_end)
+                if row.id in group:  # half written when a run was killed
+                    del group[row.id]
+                clip = group.create_group(row.id)
+                clip.create_dataset("log_mel", data=made.log_mel.astype(np.float16))
+                clip.create_dataset("notes", data=made.notes.astype(np.float16))
                 if done % 100 == 0 or done == len(missing):
                     left = (time.monotonic() - started) / done * (len(missing) - done)
                     say(f"{dataset}: {done} of {len(missing)} spectrograms, {left:.0f} s left")
@@ -134,20 +145,24 @@ def prepare(
     return path
 
 
-def _clip(
-    dataset: str, row: ClipRow, log_mel: NDArray[np.float32], c: windows.WindowConfiguration
-) -> Clip:
-    level = windows.level_db([log_mel])
-    kept = windows.relative(windows.trim(log_mel, level, c), level, c)
-    return Clip(dataset, row.id, row.group, row.shares, kept.astype(np.float16))
+def _clip(dataset: str, row: ClipRow, raw: Spectra, front_end: FrontEnd) -> Clip:
+    (levelled,) = windows.levelled([raw], front_end)
+    return Clip(dataset, row.id, row.group, row.shares, levelled.astype(np.float16))
 
 
 def load(
     work: Path,
     dataset: str,
-    configuration: windows.WindowConfiguration = windows.TEN_SECONDS,
+    *,
+    renditions: bool = False,
+    front_end: FrontEnd = windows.TEN_SECONDS,
 ) -> list[Clip]:
     """Read the clips of one data set from the cache, in the reader's order.
+
+    Parameters
+    ----------
+    renditions
+        The other ways in which training clips are played, instead of the clips.
 
     Raises
     ------
@@ -162,18 +177,19 @@ def load(
     path = cache_path(work)
     if not path.is_file():
         raise MissingDataError(f"{path} is missing: run `maeum prepare audio` first")
+
+    def read(clip: Any) -> Spectra:
+        return Spectra(clip["log_mel"][()], clip["notes"][()]).astype(np.float32)
+
     with h5py.File(path, "r") as file:
-        rows = _read_rows(dataset, work)
-        missing = [row.id for row in rows if dataset not in file or row.id not in file[dataset]]
+        rows = _read_rows(dataset, work, renditions=renditions)
+        missing = [row.id for row in rows if f"{dataset}/{row.id}/notes" not in file]
         if missing:
             raise MissingDataError(
                 f"{path} lacks {dataset}/{missing[0]} ({len(missing)} clips in all): "
                 "run `maeum prepare audio` again"
             )
-        return [
-            _clip(dataset, row, file[dataset][row.id][()].astype(np.float32), configuration)
-            for row in rows
-        ]
+        return [_clip(dataset, row, read(file[dataset][row.id]), front_end) for row in rows]
 
 
 def clips(work: Path, dataset: str) -> list[Clip]:
@@ -189,6 +205,6 @@ def clips(work: Path, dataset: str) -> list[Clip]:
     except (MissingDataError, MissingExtraError):
         found = []
         for row in _read_rows(dataset, work):
-            (log_mel,) = windows.spectrograms([decode(row.path).samples])
-            found.append(_clip(dataset, row, log_mel, windows.TEN_SECONDS))
+            (raw,) = windows.spectra([decode(row.path).samples])
+            found.append(_clip(dataset, row, raw, windows.TEN_SECONDS))
         return found
