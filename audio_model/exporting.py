@@ -176,7 +176,7 @@ def _training_data(clips: Sequence[Clip]) -> list[TrainingData]:
         "emopia": (
             emopia.LICENCE,
             "EMOPIA, train split, rendered from MIDI",
-            "four quadrants; each clip also transposed, and on other instruments",
+            "four quadrants",
         ),
     }
     found = []

@@ -57,14 +57,9 @@ def cache_path(work: Path) -> Path:
     return work / "audio" / "inputs.h5"
 
 
-def _read_rows(dataset: str, work: Path, *, renditions: bool = False) -> list[ClipRow]:
+def _read_rows(dataset: str, work: Path) -> list[ClipRow]:
     from data_prep.readers import emopia, emotify, ravdess_song
 
-    if dataset == "emopia" and renditions:
-        numbers = range(1, 1 + emopia.N_RENDITIONS)
-        return emopia.read("train", cache=work / "emopia", renditions=numbers)
-    if renditions:
-        return []
     if dataset == "ravdess_song":
         return ravdess_song.read()
     if dataset == "emotify":
@@ -77,7 +72,7 @@ def _read_rows(dataset: str, work: Path, *, renditions: bool = False) -> list[Cl
 def _render(work: Path, say: Callable[[str], None]) -> None:
     from data_prep.readers import emopia
 
-    failed = emopia.render(work / "emopia", n_renditions=emopia.N_RENDITIONS, report=say)
+    failed = emopia.render(work / "emopia", report=say)
     if failed:
         raise InputError(f"{len(failed)} EMOPIA clips could not be rendered, first {failed[0]}")
 
@@ -127,7 +122,7 @@ def prepare(
         for dataset in datasets:
             if dataset == "emopia":
                 _render(work, say)
-            rows = [*_read_rows(dataset, work), *_read_rows(dataset, work, renditions=True)]
+            rows = _read_rows(dataset, work)
             group = file.require_group(dataset)
             missing = [row for row in rows if f"{row.id}/notes" not in group]
             started = time.monotonic()
@@ -154,15 +149,9 @@ def load(
     work: Path,
     dataset: str,
     *,
-    renditions: bool = False,
     front_end: FrontEnd = windows.TEN_SECONDS,
 ) -> list[Clip]:
     """Read the clips of one data set from the cache, in the reader's order.
-
-    Parameters
-    ----------
-    renditions
-        The other ways in which training clips are played, instead of the clips.
 
     Raises
     ------
@@ -182,7 +171,7 @@ def load(
         return Spectra(clip["log_mel"][()], clip["notes"][()]).astype(np.float32)
 
     with h5py.File(path, "r") as file:
-        rows = _read_rows(dataset, work, renditions=renditions)
+        rows = _read_rows(dataset, work)
         missing = [row.id for row in rows if f"{dataset}/{row.id}/notes" not in file]
         if missing:
             raise MissingDataError(

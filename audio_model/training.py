@@ -108,13 +108,9 @@ class TrainingConfiguration:
         return configuration_hash(asdict(self))
 
 
-def load_clips(work: Path, *, renditions: bool = False) -> list[Clip]:
-    """All clips of the cache, or the other ways in which some of them are played."""
-    return [
-        clip
-        for dataset in input_cache.DATASETS
-        for clip in input_cache.load(work, dataset, renditions=renditions)
-    ]
+def load_clips(work: Path) -> list[Clip]:
+    """All clips of the cache."""
+    return [clip for dataset in input_cache.DATASETS for clip in input_cache.load(work, dataset)]
 
 
 class MemberTraining(lightning.LightningModule):
@@ -460,11 +456,11 @@ def train(
     chosen = list(range(N_MEMBERS)) if folds is None else list(folds)
     if not chosen or not set(chosen) <= set(range(N_MEMBERS)):
         raise InputError(f"folds {chosen}: expected some of 0..{N_MEMBERS - 1}")
-    clips, renditions = load_clips(work), load_clips(work, renditions=True)
+    clips = load_clips(work)
     jobs = [(member, n) for member in chosen for n in range(len(recipes))]
     paths = []
     for done, (member, n) in enumerate(jobs):
-        kept = [clip for clip in (*clips, *renditions) if clip_fold(clip) not in (None, member)]
+        kept = [clip for clip in clips if clip_fold(clip) not in (None, member)]
         held_out = [clip for clip in clips if clip_fold(clip) == member]
         path = weights_path(work, member, n)
         own_seed = 100 * seed + 10 * n + member
@@ -520,9 +516,9 @@ def validate(
     The member is trained without folds ``fold`` and ``fold + 1`` and measured on
     fold ``fold + 1``: what member ``fold`` will be measured on is not touched.
     """
-    clips, renditions = load_clips(work), load_clips(work, renditions=True)
+    clips = load_clips(work)
     inner = (fold + 1) % N_MEMBERS
-    kept = [c for c in (*clips, *renditions) if clip_fold(c) not in (None, fold, inner)]
+    kept = [c for c in clips if clip_fold(c) not in (None, fold, inner)]
     held_out = [clip for clip in clips if clip_fold(clip) == inner]
     network = train_member(
         work / "audio" / "validation", kept, configuration, seed=seed, title="inner", say=say
