@@ -10,6 +10,7 @@ import pytest
 import soundfile
 
 from audio_model.predictor import EMBEDDED, AudioPredictor
+from audio_model.windows import Windows
 from data_prep.errors import InputError, ModelFolderError
 from data_prep.model_folder import CARD_NAME, NETWORK_NAME
 
@@ -167,8 +168,10 @@ def test_waveforms_that_make_no_sense(predictor, samples, rate, match):
 
 
 def test_members_are_averaged(predictor):
-    window = np.random.default_rng(0).normal(-20, 8, (2, 48, 624)).astype(np.float32)
-    members = predictor.read_members(window)
+    random = np.random.default_rng(0)
+    log_mel = random.normal(-20, 8, (2, 48, 624)).astype(np.float32)
+    salience = random.exponential(0.3, (2, 64, 156)).astype(np.float32)
+    members = predictor.read_members(Windows(log_mel, salience))
     assert members.shape == (2, predictor.n_members, 25)
     six = predictor.six(members)
     assert six.shape == (2, 6)
@@ -206,7 +209,9 @@ def set_in(*keys, value):
     ("change", "match"),
     [
         (set_in("features", "log_mel", "n_mels", value=64), "does not fit its card"),
-        (set_in("features", "log_mel", "sample_rate", value=22_050), "22050 Hz"),
+        (set_in("features", "log_mel", "sample_rate", value=22_050), "do not fit together"),
+        (set_in("features", "pitch", "n_notes", value=60), "does not fit its card"),
+        (set_in("features", "pitch", value={"n_fft": 4096}), "pitch"),
         (set_in("features", "log_mel", "f_max", value=-1.0), "do not fit"),
         (set_in("features", "windows", value={"n_frames": 624}), "windows"),
         (set_in("labels", "quadrants", value=["Q1", "Q2"]), "quadrants"),
