@@ -23,8 +23,9 @@ _PURPOSE: Final = {
     ),
     "audio": (
         "Hears a recording (16 kHz, 48-band log-mel and 64 semitones) and answers with six "
-        "emotions (joy, tension, calm, sadness, anger, neutral). Five small networks in one ONNX file, each trained "
-        "without one fold of the data, so that every figure below is out of fold."
+        "emotions (joy, tension, calm, sadness, anger, neutral). Five small networks in one "
+        "ONNX file, each trained without one fold of the data, so that every figure below is out "
+        "of fold."
     ),
 }
 _TEMPERATURE: Final = {
