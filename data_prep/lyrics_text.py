@@ -57,6 +57,33 @@ _BEFORE_COLON: Final = re.compile(
 )
 _REPEAT_COUNT: Final = re.compile(r"^[\s(\[]*[x×*]\s?\d{1,2}[\s)\]]*$", re.IGNORECASE)
 
+# Marks that clean_lyrics leaves. A line of repetition has all its words from these, and
+# one of them says "again".
+_AGAIN: Final = frozenset(("repeat", "repeats", "repeated", "반복"))
+_REPEAT_WORDS: Final = """
+repeat repeats repeated chorus verse hook bridge intro outro pre x time times till until fade
+fades out to end the and all again 반복 후렴 후렴구 훅 코러스 벌스 브릿지 브리지 절 회 번 까지
+부터 끝까지
+"""
+_REPEAT_LINE_WORDS: Final = frozenset(_REPEAT_WORDS.split())
+_REPEAT_LINE_NUMBER: Final = re.compile(r"x?\d{1,2}(?:x|회|번|절|차례)?")
+_HOW_OFTEN: Final = r"(?:[x×*]\s*\d{1,2}|\d{1,2}\s*(?:[x×]|times|번|회))"
+_REPEAT_IN_BRACKETS: Final = re.compile(
+    rf"\s*{_OPEN}\s*[*※#]?\s*(?:(?:repeat|반복)(?:\s*{_HOW_OFTEN})?|{_HOW_OFTEN}(?:\s*(?:repeat|반복))?)"
+    rf"\s*{_CLOSE}",
+    re.IGNORECASE,
+)
+_REPEAT_AT_END: Final = re.compile(
+    r"(?:\s+(?:[x×*]\s?\d{1,2}|\d{1,2}[x×])|\s*[*※#]\s*(?:repeat|반복))[\s.]*$", re.IGNORECASE
+)
+_MARKERS: Final = " *※♪♫♬♩"
+_SINGER: Final = re.compile(r"^\s*(?:\[[^\[\]]{1,20}\]|【[^【】]{1,20}】)\s*")
+_CREDIT: Final = re.compile(
+    r"^\s*(?:작사|작곡|편곡|작사[/,·&\s]+작곡|노래|가수|lyrics?|words|music|written|composed|arranged|"
+    r"produced|performed|vocals?)(?:\s+(?:and|&)\s+\w+)?(?:\s+by)?\s*[:：].*$",
+    re.IGNORECASE,
+)
+
 _SPACES: Final = re.compile(r"[^\S\n]+")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？~])\s+|(?<=[.!?…。！？~][\"'”’)\]])\s+")
 
@@ -98,6 +125,40 @@ def _without_section_words(line: str) -> str:
         return ""
     line = _BRACKETED.sub("", line)
     return _BEFORE_COLON.sub("", line)
+
+
+def without_marks(text: str) -> str:
+    """Cleaned lyrics without marks of repetition, names of singers and credits.
+
+    What says how often a part is sung is removed ("(x2)", "사랑해 ×3", "* 반복",
+    "Repeat chorus till end", "(2회 반복)"), as are markers before or after a line
+    ("*", "※", "♪"), who sings it ("[민지]") and lines of credits ("작사: …",
+    "Written by: …"). Words that are sung stay ("repeat after me", "반복되는 하루").
+    """
+    kept: list[str] = []
+    for line in text.split("\n"):
+        if _CREDIT.match(line) or _is_repeat_line(line):
+            continue
+        cleaned = _REPEAT_AT_END.sub("", _REPEAT_IN_BRACKETS.sub("", _SINGER.sub("", line)))
+        cleaned = cleaned.strip(_MARKERS).removeprefix("# ").strip(_MARKERS)
+        if cleaned or not line.strip():
+            kept.append(cleaned)
+    return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+
+
+def _is_repeat_line(line: str) -> bool:
+    if _REPEAT_COUNT.match(line):
+        return True
+    said = re.findall(r"[^\W_]+", line.lower())
+    return not _AGAIN.isdisjoint(said) and all(
+        word in _REPEAT_LINE_WORDS or _REPEAT_LINE_NUMBER.fullmatch(word) for word in said
+    )
+
+
+def short_lines(text: str) -> list[str]:
+    """Lines with words on them, none over 200 characters: longer ones are cut as segments are."""
+    lines = [line for raw in text.split("\n") if (line := raw.strip())]
+    return [piece for line in lines for piece in _fitting([line])]
 
 
 def segment_lyrics(text: str) -> list[str]:

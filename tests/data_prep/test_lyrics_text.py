@@ -3,7 +3,13 @@ import unicodedata
 
 import pytest
 
-from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS, clean_lyrics, segment_lyrics
+from data_prep.lyrics_text import (
+    MAX_SEGMENT_CHARACTERS,
+    clean_lyrics,
+    segment_lyrics,
+    short_lines,
+    without_marks,
+)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +92,92 @@ def test_cleaning_twice_changes_nothing() -> None:
     text = "[Chorus]\n[00:01.00] Verse 2: love &lt;3\n\n\n(후렴) 그대여\n"
     once = clean_lyrics(text)
     assert clean_lyrics(once) == once
+
+
+@pytest.mark.parametrize(
+    "mark",
+    [
+        "반복",
+        "(반복)",
+        "* 반복",
+        "*~** 반복",
+        "Repeat",
+        "* Repeat x2",
+        "Repeat chorus till end",
+        "Repeat 1",
+        "(2회 반복)",
+        "후렴 반복 2번",
+        "x3",
+        "[민지]",
+        "[민지 & 하니]",
+        "【다함께】",
+        "작사: 아무개",
+        "작사/작곡 : 아무개",
+        "Lyrics by: Someone",
+        "Music & Lyrics: Someone",
+    ],
+)
+def test_marks_on_lines_of_their_own_are_removed(mark: str) -> None:
+    assert without_marks(f"{mark}\nlove me now\n{mark}\nnever again") == "love me now\nnever again"
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("그대를 기다려 (x2)", "그대를 기다려"),
+        ("그대를 기다려 ×3", "그대를 기다려"),
+        ("stay with me x2", "stay with me"),
+        ("stay with me (2x)", "stay with me"),
+        ("stay with me *2", "stay with me"),
+        ("stay with me (3 times)", "stay with me"),
+        ("stay with me *repeat", "stay with me"),
+        ("stay with me (반복)", "stay with me"),
+        ("* 그대를 기다려", "그대를 기다려"),
+        ("※그대를 기다려※", "그대를 기다려"),
+        ("♪ 그대를 기다려 ♬", "그대를 기다려"),
+        ("# 그대를 기다려", "그대를 기다려"),
+        ("[하니] 그대를 기다려", "그대를 기다려"),
+    ],
+)
+def test_marks_beside_words_are_removed(line: str, words: str) -> None:
+    assert without_marks(line) == words
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "repeat after me",
+        "반복되는 하루",
+        "또 반복 또 반복",
+        "your song is on repeat",
+        "one by one, 2 by 2",
+        "I counted to 10",
+        "#오늘의 나",
+        "(너를 기다려)",
+        "X marks the spot",
+        "lyrics I never wrote",
+        "노래를 불러 줘",
+        "2번 출구에서 기다려",
+    ],
+)
+def test_words_that_look_like_marks_stay(line: str) -> None:
+    assert without_marks(line) == line
+
+
+def test_marks_leave_blank_lines_and_nothing_to_do_the_second_time() -> None:
+    text = "* 첫 줄 x2\n\n반복\n\n둘째 줄 (x3)"
+    once = without_marks(text)
+    assert once == "첫 줄\n\n둘째 줄"
+    assert without_marks(once) == once
+
+
+def test_short_lines_lose_no_word() -> None:
+    text = "하나\n\n" + "a long line without any end " * 20 + "\n둘"
+    lines = short_lines(text)
+    assert lines[0] == "하나"
+    assert lines[-1] == "둘"
+    assert max(map(len, lines)) <= MAX_SEGMENT_CHARACTERS
+    assert re.sub(r"\s", "", "".join(lines)) == re.sub(r"\s", "", text)
 
 
 def test_four_lines_make_a_segment() -> None:
