@@ -1,8 +1,8 @@
 """The pretraining corpus: reviews and the label sets' training texts as word pieces.
 
 Test texts never enter it, not even without their labels. Made once into
-``work/corpus``: the tokenizer, the flat piece ids with row offsets, and a
-rating per row (0 = none).
+``work/corpus``: the tokenizer, the flat piece ids with row offsets, a rating per
+row (0 = none), and vectors that the embeddings of the pieces start from.
 """
 
 from __future__ import annotations
@@ -23,11 +23,13 @@ from lyrics_model.moods import read_moods
 from lyrics_model.normalisation import normalise
 from lyrics_model.specification import EncoderSpecification
 from lyrics_model.tokens import encode, load_tokenizer, train_tokenizer
+from lyrics_model.word_vectors import PieceVectors, starting_vectors
 
 FOLDER: Final = "corpus"
 _TOKENIZER: Final = "tokenizer.json"
 _ARRAYS: Final = "pieces.npz"
 _SPECIFICATION: Final = "specification.json"
+_VECTORS: Final = "vectors.npz"
 _ENCODE_AT_ONCE: Final = 20_000
 _SHORTEST: Final = 4
 ENGLISH_COPIES: Final = 3
@@ -49,12 +51,15 @@ class Corpus:
         (rows,) 1..10, or 0 where a text has none.
     specification
         The encoder the pieces were cut for.
+    vectors
+        What its embeddings start from.
     """
 
     pieces: NDArray[np.uint16]
     offsets: NDArray[np.int64]
     ratings: NDArray[np.int64]
     specification: EncoderSpecification
+    vectors: PieceVectors
 
     def __len__(self) -> int:
         return len(self.ratings)
@@ -87,13 +92,33 @@ def label_texts(english_copies: int) -> Iterator[str]:
         yield mood.text
 
 
-def prepare(work: Path, specification: EncoderSpecification | None = None) -> Path:
+def _translations() -> Iterator[tuple[str, str]]:
+    english = {row.id: row.text for row in goemotions.read("train", language="en")}
+    for row in goemotions.read("train", language="ko"):
+        if row.id in english:
+            yield normalise(english[row.id]), normalise(row.text)
+
+
+def prepare(
+    work: Path,
+    specification: EncoderSpecification | None = None,
+    *,
+    english_vectors: Path | None = None,
+) -> Path:
     """Train the tokenizer and write the corpus under ``work/corpus``.
+
+    Parameters
+    ----------
+    english_vectors
+        GloVe vectors (:func:`lyrics_model.word_vectors.read_english`); without them,
+        English pieces start at random.
 
     Raises
     ------
     MissingDataError
         If a data set is not there.
+    MissingExtraError
+        If kiwipiepy is not installed.
     """
     specification = specification or EncoderSpecification()
     folder = work / FOLDER
@@ -128,6 +153,14 @@ def prepare(work: Path, specification: EncoderSpecification | None = None) -> Pa
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         ratings=np.array(ratings, dtype=np.int64),
     )
+    vectors = starting_vectors(
+        tokenizer,
+        (text for text, _ in rated),
+        _translations(),
+        english_vectors,
+        specification.hidden_size,
+    )
+    vectors.save(folder / _VECTORS)
     (folder / _SPECIFICATION).write_text(json.dumps(asdict(specification)), encoding="utf-8")
     print(f"{sum(lengths):,} pieces in {len(lengths):,} rows → {folder}")
     return folder
@@ -142,7 +175,11 @@ def load_corpus(work: Path) -> Corpus:
     with np.load(folder / _ARRAYS) as arrays:
         content = {name: arrays[name] for name in arrays.files}
     settings = json.loads((folder / _SPECIFICATION).read_text(encoding="utf-8"))
-    return Corpus(specification=EncoderSpecification(**settings), **content)
+    return Corpus(
+        specification=EncoderSpecification(**settings),
+        vectors=PieceVectors.load(folder / _VECTORS),
+        **content,
+    )
 
 
 def tokenizer_path(work: Path) -> Path:

@@ -41,12 +41,15 @@ class Examples:
         Head name → (texts, labels) float32, NaN rows where a text has no target.
     sources
         (texts,) index into ``SOURCES``.
+    partners
+        (texts,) index of the same sentence in the other language, or -1.
     """
 
     pieces: list[NDArray[np.int32]]
     ngrams: list[NDArray[np.int64]]
     targets: dict[str, NDArray[np.float32]]
     sources: NDArray[np.int64]
+    partners: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.pieces)
@@ -55,6 +58,11 @@ class Examples:
     def lengths(self) -> NDArray[np.int64]:
         """(texts,) pieces per text."""
         return np.array([len(row) for row in self.pieces], dtype=np.int64)
+
+    def units(self) -> NDArray[np.int64]:
+        """(units, 2): every text once, beside its partner or -1."""
+        first = (self.partners < 0) | (np.arange(len(self)) < self.partners)
+        return np.stack([np.flatnonzero(first), self.partners[first]], axis=1)
 
     def prior(self, source: int) -> NDArray[np.float32]:
         """(6,) mean of the shared targets of one source, floored at 0.5% and normalised."""
@@ -71,17 +79,25 @@ class _Part:
     head: str
     texts: Sequence[str]
     shares: NDArray[np.float32]
+    sentences: Sequence[str] | None = None  # names shared by translations
 
 
-def _part(source: str, head: str, rows: Sequence[TextRow]) -> _Part:
-    return _Part(source, head, [row.text for row in rows], np.stack([row.shares for row in rows]))
+def _part(source: str, head: str, rows: Sequence[TextRow], *, translated: bool = False) -> _Part:
+    return _Part(
+        source,
+        head,
+        [row.text for row in rows],
+        np.stack([row.shares for row in rows]),
+        [row.id for row in rows] if translated else None,
+    )
 
 
 def _parts(split: Split) -> Iterable[_Part]:
     yield _part("kote", "kote", kote.read(split))
     yield _part("kpoem", "kote", kpoem.read(split))
-    yield _part("goemotions_en", "goemotions", goemotions.read(split, language="en"))
-    yield _part("goemotions_ko", "goemotions", goemotions.read(split, language="ko"))
+    for language in ("en", "ko"):
+        rows = goemotions.read(split, language=language)
+        yield _part(f"goemotions_{language}", "goemotions", rows, translated=True)
     moods = read_moods("train" if split == "train" else "dev")
     copies = MOOD_COPIES if split == "train" else 1
     six = np.eye(N_EMOTIONS, dtype=np.float32)[[row.emotion for row in moods]]
@@ -95,8 +111,16 @@ def build_examples(
     heads = dict(specification.heads)
     texts: list[str] = []
     sources: list[int] = []
+    partners: list[int] = []
+    place: dict[str, int] = {}
     collected: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
     for part in _parts(split):
+        for i in range(len(part.texts)):
+            here = len(partners)
+            other = place.setdefault(part.sentences[i], here) if part.sentences else here
+            partners.append(-1 if other == here else other)
+            if other != here:
+                partners[other] = here
         texts.extend(normalise(text) for text in part.texts)
         sources.extend([SOURCES.index(part.source)] * len(part.texts))
         native = part.shares
@@ -113,4 +137,5 @@ def build_examples(
         ngrams=[ngram_ids(text, specification.ngrams) for text in texts],
         targets={head: np.concatenate(parts) for head, parts in collected.items()},
         sources=np.array(sources, dtype=np.int64),
+        partners=np.array(partners, dtype=np.int64),
     )

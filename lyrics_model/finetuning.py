@@ -7,6 +7,10 @@ with the log prior of the source added to the logits while training (balanced
 softmax, Ren et al. 2020), so that the served head carries less of any source's
 imbalance. Half of the log prior did best on validation: the whole of it made rare
 emotions too cheap. Small sources count more per text (``source_weights``).
+
+A sentence and its translation stand in the same batch, and their answers are
+pulled together (symmetric Kullback-Leibler divergence, ``agreement_weight``): the
+same words in another language mean the same emotion.
 """
 
 from __future__ import annotations
@@ -63,6 +67,7 @@ class FinetuningConfiguration:
     )
     source_weights: tuple[tuple[str, float], ...] = (("kote", 3.0), ("kpoem", 3.0))
     prior_adjustment: float = 0.5
+    agreement_weight: float = 0.5
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -74,22 +79,32 @@ Batch = tuple[dict[str, NDArray[Any]], NDArray[np.int64]]
 
 
 class _ExampleBatches(Dataset[Batch]):
-    """One item is one batch: inputs and targets by name, and the sources."""
+    """One item is one batch of units: inputs and targets by name, and the sources.
 
-    def __init__(self, examples: Examples, batches: list[NDArray[np.int64]]) -> None:
+    ``pairs`` holds the rows of the batch that translate each other, (pairs, 2).
+    """
+
+    def __init__(
+        self, examples: Examples, units: NDArray[np.int64], batches: list[NDArray[np.int64]]
+    ) -> None:
         self.examples = examples
+        self.units = units
         self.batches = batches
 
     def __len__(self) -> int:
         return len(self.batches)
 
     def __getitem__(self, index: int) -> Batch:
-        examples, items = self.examples, self.batches[index]
+        examples, units = self.examples, self.units[self.batches[index]]
+        present = units >= 0
+        items = units[present]
+        rows = np.cumsum(present.ravel()).reshape(present.shape) - 1
         ids, weights = ngram_batch([examples.ngrams[i] for i in items])
         content: dict[str, NDArray[Any]] = {
             "input_ids": pad([examples.pieces[i] for i in items]),
             "ngram_ids": ids,
             "ngram_weights": weights,
+            "pairs": rows[present.all(axis=1)],
         }
         content |= {head: target[items] for head, target in examples.targets.items()}
         return content, examples.sources[items]
@@ -105,27 +120,40 @@ class ExampleModule(L.LightningDataModule):
         self.training = training
         self.validation = validation
         self.configuration = configuration
+        self.units = training.units()
+        lengths = np.where(self.units >= 0, training.lengths[self.units], 0)
+        # a batch is padded to its longest row
+        self.unit_lengths = lengths.max(axis=1) * (self.units >= 0).sum(axis=1)
         batches = length_batches(
-            training.lengths, configuration.token_budget, np.random.default_rng(0)
+            self.unit_lengths, configuration.token_budget, np.random.default_rng(0)
         )
         self.per_chunk = max(1, round(len(batches) * configuration.passes / configuration.chunks))
 
     def train_dataloader(self) -> DataLoader[Any]:
         chunk = self.trainer.current_epoch if self.trainer else 0
         batches = chunk_of_batches(
-            self.training.lengths,
+            self.unit_lengths,
             self.configuration.token_budget,
             seed=self.configuration.seed,
             chunk=chunk,
             per_chunk=self.per_chunk,
         )
-        return DataLoader(_ExampleBatches(self.training, batches), batch_size=None, num_workers=0)
+        rows = _ExampleBatches(self.training, self.units, batches)
+        return DataLoader(rows, batch_size=None, num_workers=0)
 
     def val_dataloader(self) -> DataLoader[Any]:
         batches = length_batches(
             self.validation.lengths, 4 * self.configuration.token_budget, np.random.default_rng(0)
         )
-        return DataLoader(_ExampleBatches(self.validation, batches), batch_size=None, num_workers=0)
+        alone = np.stack([np.arange(len(self.validation)), np.full(len(self.validation), -1)], 1)
+        rows = _ExampleBatches(self.validation, alone, batches)
+        return DataLoader(rows, batch_size=None, num_workers=0)
+
+
+def _divergence(logits: Tensor, pairs: Tensor) -> Tensor:
+    """Symmetric Kullback-Leibler divergence of the answers to both rows of each pair, mean."""
+    one, other = (torch.log_softmax(logits[pairs[:, side]], dim=-1) for side in (0, 1))
+    return 0.5 * ((one.exp() - other.exp()) * (one - other)).sum(dim=-1).mean()
 
 
 class Finetuning(L.LightningModule):
@@ -178,6 +206,12 @@ class Finetuning(L.LightningModule):
             self.log(f"{head}_loss", loss, prog_bar=True)
             # A head's loss counts by the share of texts that speak to it.
             total = total + weight * loss * known.float().mean()
+        pairs = torch.as_tensor(content["pairs"]).to(self.device)
+        if len(pairs) and self.configuration.agreement_weight:
+            apart = torch.stack([_divergence(logits[h], pairs) for h in ("six", "goemotions")])
+            self.log("agreement_loss", apart.mean(), prog_bar=True)
+            share = 2 * len(pairs) / len(origin)
+            total = total + self.configuration.agreement_weight * share * apart.sum()
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:

@@ -6,14 +6,13 @@ masked positions only. Beside it, each review's rating (1-10) is predicted from
 the mean of the token states, since a rating is an opinion that somebody really
 held; texts without a rating take part in the first task only.
 
-The word embeddings start from word2vec over the pieces: in the first hour a
-masked language model learns little else than word frequencies and neighbours,
-which word2vec finds in a minute.
+The word embeddings start from what other libraries know of words
+(:mod:`lyrics_model.word_vectors`): in the first hour a masked language model
+learns little else than word frequencies and neighbours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -28,7 +27,7 @@ from transformers.models.roberta.modeling_roberta import RobertaLMHead
 
 from data_prep.errors import InputError
 from lyrics_model.batches import chunk_of_batches
-from lyrics_model.chunked_run import LAST, run_chunks
+from lyrics_model.chunked_run import run_chunks
 from lyrics_model.corpus import Corpus, load_corpus
 from lyrics_model.encoder import build_encoder, masked_mean
 from lyrics_model.specification import MASK_ID, PAD_ID, SPECIAL_TOKENS, EncoderSpecification
@@ -59,42 +58,6 @@ class PretrainingConfiguration:
             )
         if not 0 < self.masked_share < 1:
             raise InputError(f"masked_share {self.masked_share} is not between 0 and 1")
-
-
-def word2vec_embeddings(
-    corpus: Corpus, specification: EncoderSpecification, *, seed: int, epochs: int = 2
-) -> NDArray[np.float32]:
-    """Skip-gram vectors of the pieces (Mikolov et al. 2013), scaled to a start for the encoder.
-
-    Returns (vocab_size, hidden_size) with standard deviation 0.04.
-    """
-    from gensim.models import Word2Vec
-
-    class Sentences:
-        def __iter__(self) -> Iterator[list[str]]:
-            for i in range(len(corpus)):
-                yield [str(piece) for piece in corpus.row(i)[1:-1]]
-
-    model = Word2Vec(
-        Sentences(),
-        vector_size=specification.hidden_size,
-        window=5,
-        min_count=3,
-        sg=1,
-        negative=5,
-        sample=1e-4,
-        epochs=epochs,
-        workers=1,
-        seed=seed,
-    )
-    table = np.random.default_rng(seed).normal(
-        scale=0.02, size=(specification.vocab_size, specification.hidden_size)
-    )
-    vectors = model.wv.vectors - model.wv.vectors.mean(axis=0)
-    vectors *= 0.04 / vectors.std()
-    for piece, vector in zip(model.wv.index_to_key, vectors, strict=True):
-        table[int(piece)] = vector
-    return table.astype(np.float32)
 
 
 class _CorpusBatches(Dataset[tuple[NDArray[np.int64], NDArray[np.int64]]]):
@@ -251,11 +214,7 @@ def pretrain(
     corpus = load_corpus(work)
     specification = corpus.specification
     folder = work / CHECKPOINTS
-    last = folder / LAST
-    embeddings = None
-    if not last.exists():
-        embeddings = word2vec_embeddings(corpus, specification, seed=configuration.seed)
-    module = Pretraining(specification, configuration, embeddings)
+    module = Pretraining(specification, configuration, corpus.vectors.table)
     chunks = configuration.steps // configuration.steps_per_chunk
     return run_chunks(module, CorpusModule(corpus, configuration), folder, chunks)
 

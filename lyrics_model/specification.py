@@ -46,7 +46,7 @@ class EncoderSpecification:
     their order in ``SPECIAL_TOKENS``.
     """
 
-    vocab_size: int = 14_000
+    vocab_size: int = 24_000
     hidden_size: int = 256
     layers: int = 4
     attention_heads: int = 4

@@ -6,6 +6,7 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from lyrics_model.finetuning import (  # noqa: E402
     ExampleModule,
     Finetuning,
     FinetuningConfiguration,
+    _divergence,
 )
 from lyrics_model.ngrams import ngram_batch, ngram_ids  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
@@ -41,6 +43,7 @@ from lyrics_model.specification import (  # noqa: E402
     NgramSpecification,
 )
 from lyrics_model.tokens import encode, pad, train_tokenizer  # noqa: E402
+from lyrics_model.word_vectors import PieceVectors  # noqa: E402
 
 TEXTS = [
     "오늘 너무 우울해",
@@ -109,6 +112,9 @@ def _corpus(work: Path) -> None:
         ratings=np.arange(len(rows)) % 11,
     )
     (folder / "specification.json").write_text(json.dumps(asdict(ENCODER)))
+    table = np.random.default_rng(0).normal(scale=0.04, size=(ENCODER.vocab_size, 16))
+    vectors = PieceVectors(table.astype(np.float32), np.ones(ENCODER.vocab_size, dtype=bool))
+    vectors.save(folder / "vectors.npz")
 
 
 def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None:
@@ -156,7 +162,28 @@ def _examples() -> Examples:
         ngrams=[ngram_ids(text, SPECIFICATION.ngrams) for text in TEXTS],
         targets={"six": six, "kote": kote, "goemotions": goemotions},
         sources=np.arange(n) % len(SOURCES),
+        partners=np.array([1, 0, *([-1] * (n - 2))]),
     )
+
+
+def test_translations_share_a_batch_and_every_text_is_in_one() -> None:
+    examples = _examples()
+    configuration = FinetuningConfiguration(passes=2, chunks=1, token_budget=64)
+    module = ExampleModule(examples, examples, configuration)
+    assert module.units.tolist()[0] == [0, 1]
+    assert sorted(module.units[module.units >= 0]) == list(range(len(examples)))
+    module.trainer = SimpleNamespace(current_epoch=0)  # type: ignore[assignment]
+    seen = [content["pairs"] for content, _ in module.train_dataloader() if len(content["pairs"])]
+    assert seen
+    assert all(pairs.tolist() == [[pairs[0, 0], pairs[0, 0] + 1]] for pairs in seen)
+
+
+def test_divergence_by_hand() -> None:
+    logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.25, 0.75]]))
+    assert float(_divergence(logits, torch.tensor([[1, 2]]))) == pytest.approx(0.0, abs=1e-6)
+    # half of (0.25 ln 2 + -0.25 ln (2/3)), once for each direction's share
+    expected = 0.5 * 0.25 * (np.log(2) - np.log(2 / 3))
+    assert float(_divergence(logits, torch.tensor([[0, 1]]))) == pytest.approx(expected, rel=1e-5)
 
 
 def test_finetuning_steps_with_partial_labels() -> None:
