@@ -42,8 +42,8 @@ def records(
         If the file is not a readable .xlsx file, or no sheet has the needed columns.
     """
     try:
-        import openpyxl  # type: ignore[import-untyped]
-        from openpyxl.utils.exceptions import (  # type: ignore[import-untyped]
+        import openpyxl
+        from openpyxl.utils.exceptions import (
             InvalidFileException,
         )
     except ImportError as error:
