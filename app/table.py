@@ -1,31 +1,43 @@
-"""Analysis of a whole table: one output row per input row, in order.
+"""Analysis of a whole table: one output row per input row, in order, in bounded memory.
 
-Finished rows are kept in a file beside the output (``OUT.part``) until the whole
-output is written, so that an interrupted run goes on where it was. They count
-only for the same table, models and settings.
+Rows are read from disk and analysed a window at a time; the words of a window go
+through the model together, in batches of similar length where the predictor can
+(``read_many``). Each finished row is written to a file beside the output
+(``OUT.part``), which becomes the output once every row is there. An interrupted
+run goes on after the last row of that file, if it was made from the same table
+with the same models and settings.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
-from typing import Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
 
 from app.atomic_file import check_writable
+from app.failure_log import FailureLog
 from app.failures import Failure, explain
 from app.lyric_files import read_lyric_file
 from app.progress import Progress
-from app.table_files import ERROR_COLUMN, RESULT_COLUMNS, check_suffix, write_table
+from app.table_files import ERROR_COLUMN, RESULT_COLUMNS, check_suffix
+from app.table_output import write_analysed
 from data_prep.errors import InputError
 from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
-from data_prep.readers.song_table import SongRecord, SongTable, read_song_table
+from data_prep.readers.song_stream import SongStream, open_song_stream, row_id
+from data_prep.readers.song_table import SongRecord
 from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import Analysis, SongAnalyser
 
+if TYPE_CHECKING:
+    from lyrics_model.predictor import LyricReading
+
+ROWS_PER_WINDOW: Final = 128
+CHARACTERS_PER_WINDOW: Final = 1_000_000
 ROWS_PER_WRITE: Final = 16
 
 
@@ -47,8 +59,26 @@ class TableReport:
     rows: int
     analysed: int
     resumed: int
-    failures: tuple[Failure, ...]
+    failures: Sequence[Failure]
     renamed: Mapping[str, str]
+
+
+@runtime_checkable
+class _ReadsMany(Protocol):
+    """A lyric predictor that reads several texts in few network runs."""
+
+    def read_many(self, texts: Sequence[str], *, as_mood: bool = False) -> list[LyricReading]:
+        """One reading per text; raises if any of them cannot be read."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A row with its words in hand; ``error`` says why it cannot be analysed."""
+
+    record: SongRecord
+    text: str | None
+    as_mood: bool
+    error: str | None
 
 
 def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
@@ -67,7 +97,8 @@ def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
     Raises
     ------
     InputError
-        If the table cannot be read, lacks a column, or ``out`` cannot be written.
+        If the table cannot be read, lacks a column, changes meanwhile, or ``out``
+        cannot be written.
     ModelFolderError
         If a model that the table needs cannot be loaded.
     """
@@ -75,21 +106,16 @@ def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
     check_writable(out)
     if out.exists() and path.exists() and out.samefile(path):
         raise InputError(f"{out} is the table itself: give --out another name")
-    table = read_song_table(path)
+    table = open_song_stream(path)
     finished = _FinishedRows(out.with_name(out.name + ".part"), _signature(table, analyser))
-    resumed = finished.read()
+    resumed = finished.resume()
     _analyse_rows(table, analyser, finished, resumed)
     renamed = {c: f"input_{c}" for c in table.columns if c in RESULT_COLUMNS}
-    results = dict(finished.results())
-    write_table(out, table, renamed, (results.get(record.row, {}) for record in table.records))
+    failures = FailureLog()
+    write_analysed(out, table, renamed, _finished_rows(table, finished, failures))
     finished.remove()
-    failures = tuple(
-        Failure(f"{path}, row {record.row}", record.id or None, str(error))
-        for record in table.records
-        if (error := results.get(record.row, {}).get(ERROR_COLUMN)) is not None
-    )
-    rows = len(table.records)
-    return TableReport(rows, rows - len(failures), len(resumed), failures, renamed)
+    analysed = table.length - len(failures)
+    return TableReport(table.length, analysed, resumed, failures, renamed)
 
 
 def is_sentence(text: str) -> bool:
@@ -117,17 +143,16 @@ def flat_result(analysis: Analysis) -> dict[str, Any]:
 
 
 def _analyse_rows(
-    table: SongTable, analyser: SongAnalyser, finished: _FinishedRows, done: set[int]
+    table: SongStream, analyser: SongAnalyser, finished: _FinishedRows, done: int
 ) -> None:
-    progress = Progress(len(table.records), "rows", done=len(done))
+    progress = Progress(table.length, "rows", done=done)
     try:
-        with finished:
-            for record in table.records:
-                if record.row in done:
-                    continue
-                result = _result(record, analyser)
-                finished.add(record.row, result)
-                progress.advance(failed=ERROR_COLUMN in result)
+        with finished.appending():
+            for window in _windows(table.records(after=done)):
+                for item, words in zip(window, _words(window, analyser), strict=True):
+                    result = _result(item, words, analyser)
+                    finished.add(item.record.row, result)
+                    progress.advance(failed=ERROR_COLUMN in result)
     except KeyboardInterrupt:
         progress.close()
         print(
@@ -140,17 +165,116 @@ def _analyse_rows(
         progress.close()
 
 
-def _result(record: SongRecord, analyser: SongAnalyser) -> dict[str, Any]:
+def _finished_rows(
+    table: SongStream, finished: _FinishedRows, failures: FailureLog
+) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Each row as it stood with its result, in order; notes the failures on the way."""
+    for row, result in zip(table.table.rows(), finished.results(), strict=True):
+        error = result.get(ERROR_COLUMN)
+        if error is not None:
+            where = f"{table.path}, row {row.number}"
+            failures.add(Failure(where, row_id(row) or None, str(error)))
+        yield row.values, result
+
+
+def _windows(records: Iterator[SongRecord]) -> Iterator[list[_Item]]:
+    """Rows with their words, as many at a time as may be in memory together."""
+    window: list[_Item] = []
+    characters = 0
+    for record in records:
+        item = _item(record)
+        window.append(item)
+        characters += len(item.text or "")
+        if len(window) >= ROWS_PER_WINDOW or characters >= CHARACTERS_PER_WINDOW:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
+
+
+def _item(record: SongRecord) -> _Item:
     if record.problem is not None:
-        return {ERROR_COLUMN: record.problem}
+        return _Item(record, None, False, record.problem)
+    text = record.text
     try:
-        text = record.text
         if text is None and record.lyrics_path is not None:
             text = read_lyric_file(record.lyrics_path)
-        as_mood = record.audio_path is None and _plain_text(record) and is_sentence(text or "")
-        return flat_result(analyser.analyse(text, record.audio_path, as_mood=as_mood))
+    except Exception as error:  # one bad file must not stop the others
+        return _Item(record, None, False, explain(error))
+    as_mood = record.audio_path is None and _plain_text(record) and is_sentence(text or "")
+    return _Item(record, text, as_mood, None)
+
+
+def _words(
+    window: Sequence[_Item], analyser: SongAnalyser
+) -> Iterator[LyricReading | Exception | None]:
+    """What the words of each row say; ``None`` for a row without any."""
+    asked = [item for item in window if item.error is None and item.text is not None]
+    predictor: object = analyser.lyric_predictor if asked else None
+    together: dict[int, LyricReading | Exception] = {}
+    if isinstance(predictor, _ReadsMany):
+        for as_mood in (False, True):
+            alike = [item for item in asked if item.as_mood == as_mood]
+            texts = [_encodable(item.text or "") for item in alike]
+            readings = _read_together(predictor, texts, as_mood)
+            together |= {
+                item.record.row: reading for item, reading in zip(alike, readings, strict=True)
+            }
+    for item in window:
+        if item.error is not None or item.text is None:
+            yield None
+        elif item.record.row in together:
+            yield together[item.record.row]
+        else:
+            try:
+                reading = analyser.read_words(item.text, as_mood=item.as_mood)
+            except Exception as error:
+                yield error
+            else:
+                yield reading
+
+
+def _read_together(
+    predictor: _ReadsMany, texts: list[str], as_mood: bool
+) -> list[LyricReading | Exception]:
+    """Readings in order; a text that cannot be read does not spoil the others.
+
+    A part with such a text is halved until the text stands alone. What it costs
+    is small, since texts are refused before the network runs.
+    """
+    if not texts:
+        return []
+    try:
+        return list(predictor.read_many(texts, as_mood=as_mood))
+    except Exception as error:
+        if len(texts) == 1:
+            return [error]
+        explain(error)  # lets pass what concerns the whole run
+    half = len(texts) // 2
+    return [
+        *_read_together(predictor, texts[:half], as_mood),
+        *_read_together(predictor, texts[half:], as_mood),
+    ]
+
+
+def _result(
+    item: _Item, words: LyricReading | Exception | None, analyser: SongAnalyser
+) -> dict[str, Any]:
+    if item.error is not None:
+        return {ERROR_COLUMN: item.error}
+    try:
+        if isinstance(words, Exception):
+            raise words
+        audio = item.record.audio_path
+        sound = analyser.read_sound(audio) if audio is not None else None
+        return flat_result(analyser.combine(words, sound, as_mood=item.as_mood))
     except Exception as error:  # one bad row must not stop the others; explain() lets big ones pass
         return {ERROR_COLUMN: explain(error)}
+
+
+def _encodable(text: str) -> str:
+    """Text without lone surrogates, as ``SongAnalyser.read_words`` reads it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain_text(record: SongRecord) -> bool:
@@ -161,13 +285,13 @@ def _plain_text(record: SongRecord) -> bool:
     )
 
 
-def _signature(table: SongTable, analyser: SongAnalyser) -> dict[str, str]:
+def _signature(table: SongStream, analyser: SongAnalyser) -> dict[str, str]:
     """What the results depend on; loads the models that the table needs."""
     names = {column.strip().lower() for column in table.columns}
     settings = json.dumps(analyser.settings.to_dict(), sort_keys=True)
     signature = {
-        "table": hashlib.sha256(table.path.read_bytes()).hexdigest(),
-        "settings": hashlib.sha256(settings.encode("utf-8")).hexdigest(),
+        "table": table.table.content_hash,
+        "settings": sha256(settings.encode("utf-8")).hexdigest(),
     }
     if names & {"text", "lyrics", "lyrics_path"}:
         signature["lyrics_model"] = analyser.lyric_predictor.model_hash
@@ -177,60 +301,77 @@ def _signature(table: SongTable, analyser: SongAnalyser) -> dict[str, str]:
 
 
 class _FinishedRows:
-    """The ``.part`` file: a line with the signature, then one line per finished row."""
+    """The ``.part`` file: a line with the signature, then one line per row, in order."""
 
     def __init__(self, path: Path, signature: Mapping[str, str]) -> None:
         self.path = path
         self._signature = dict(signature)
-        self._waiting: list[str] = []
+        self._file: IO[bytes] | None = None
+        self._waiting: list[bytes] = []
 
-    def read(self) -> set[int]:
-        """Rows an earlier run finished; none, and a fresh file, if it was another run's."""
-        rows = {row for row, _ in self.results()}
-        if not rows:
-            text = json.dumps({"signature": self._signature}) + "\n"
-            self.path.write_text(text, encoding="utf-8")
-        elif not self.path.read_bytes().endswith(b"\n"):
-            with self.path.open("a", encoding="utf-8") as lines:
-                lines.write("\n")  # ends the line that the interruption cut
-        return rows
+    def resume(self) -> int:
+        """Number of rows an earlier run finished; 0, and a fresh file, if it was another run's.
 
-    def results(self) -> Iterator[tuple[int, dict[str, Any]]]:
-        """Finished rows with their results; a line that was cut off is left out."""
-        try:
-            lines = self.path.open(encoding="utf-8", errors="replace")
-        except FileNotFoundError:
-            return
-        with lines:
-            if _parsed(lines.readline()).get("signature") != self._signature:
-                return
+        What follows the last whole line is cut off: an interruption may have
+        fallen into the middle of one.
+        """
+        done, end = 0, 0
+        if self.path.is_file():
+            with self.path.open("rb") as lines:
+                first = lines.readline()
+                if _parsed(first).get("signature") == self._signature:
+                    end = len(first)
+                    for line in lines:
+                        content = _parsed(line)
+                        if content.get("row") != done + 1 or "result" not in content:
+                            break
+                        done += 1
+                        end += len(line)
+        if done:
+            with self.path.open("r+b") as lines:
+                lines.truncate(end)
+        else:
+            self.path.write_bytes(json.dumps({"signature": self._signature}).encode() + b"\n")
+        return done
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Results of all rows, in order."""
+        with self.path.open("rb") as lines:
+            lines.readline()
             for line in lines:
-                content = _parsed(line)
-                if "row" in content and "result" in content:
-                    yield content["row"], content["result"]
+                yield _parsed(line)["result"]
 
     def add(self, row: int, result: Mapping[str, Any]) -> None:
-        self._waiting.append(json.dumps({"row": row, "result": result}))
+        """Append one row; it is on disk after a few more."""
+        line = json.dumps({"row": row, "result": result}, ensure_ascii=False) + "\n"
+        self._waiting.append(line.encode("utf-8", "replace"))
         if len(self._waiting) >= ROWS_PER_WRITE:
             self._flush()
 
+    @contextmanager
+    def appending(self) -> Iterator[None]:
+        """Within it rows can be added; at its end, also by an error, all of them are on disk."""
+        with self.path.open("ab") as self._file:
+            try:
+                yield
+            finally:
+                self._flush()
+
     def remove(self) -> None:
+        """Delete the file."""
         self.path.unlink(missing_ok=True)
 
     def _flush(self) -> None:
-        with self.path.open("a", encoding="utf-8") as lines:
-            lines.writelines(f"{line}\n" for line in self._waiting)
+        assert self._file is not None, "rows are added within appending()"
+        self._file.write(b"".join(self._waiting))
+        self._file.flush()
         self._waiting.clear()
 
-    def __enter__(self) -> None:
-        return None
 
-    def __exit__(self, *_: object) -> None:
-        if self._waiting:
-            self._flush()
-
-
-def _parsed(line: str) -> dict[str, Any]:
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A whole line's content; nothing for a line that was cut."""
+    if not line.endswith(b"\n"):
+        return {}
     try:
         content = json.loads(line)
     except ValueError:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow
 import pytest
 from pyarrow import parquet
 
-from app.table import analyse_table, is_sentence
+from app import table as table_module
+from app.table import ROWS_PER_WINDOW, analyse_table, is_sentence
 from app.table_files import RESULT_COLUMNS
 from data_prep.errors import InputError, ModelFolderError
 
@@ -244,3 +246,149 @@ def test_sentences_and_songs():
     assert is_sentence(" 오늘 너무 우울해 ")
     assert not is_sentence("첫 줄\n둘째 줄")
     assert not is_sentence("가" * 201)
+
+
+class ReadsMany:
+    """A predictor of many texts at once; keeps what it was asked in each call."""
+
+    def __init__(self, words) -> None:
+        self.model_hash = words.model_hash
+        self.calls: list[list[str]] = []
+        self.stop_at: int | None = None
+        self._words = words
+
+    def read(self, text, *, as_mood=False):
+        raise AssertionError("texts are read together")
+
+    def read_many(self, texts, *, as_mood=False):
+        if self.stop_at is not None and sum(map(len, self.calls)) + len(texts) > self.stop_at:
+            raise KeyboardInterrupt
+        readings = [self._words.read(text, as_mood=as_mood) for text in texts]
+        self.calls.append(list(texts))
+        return readings
+
+
+@pytest.fixture
+def reads_many(analyser) -> ReadsMany:
+    predictor = ReadsMany(analyser.lyric_predictor)
+    analyser._lyric_predictor = predictor
+    return predictor
+
+
+def test_words_are_read_together_and_written_in_order(folder, analyser, reads_many):
+    words = ["joy", "슬픔", "calm", "joy\nand\nlines", "🙂"]
+    rows = [{"id": str(i), "text": words[i % 5]} for i in range(300)]
+    rows[7]["text"] = "가" * 200_000  # refused, and with it the call it is in
+    report = analyse_table(write(folder / "in.jsonl", rows), folder / "out.jsonl", analyser)
+    results = read(folder / "out.jsonl")
+    assert [row["id"] for row in results] == [str(i) for i in range(300)]
+    expected = ["joy", "sadness", "calm", "joy", None]
+    for i, row in enumerate(results):
+        assert row["top"] == (None if i == 7 else expected[i % 5]), i
+    assert "200,000 characters" in results[7]["error"]
+    assert report.analysed == 300 - 60 - 1
+    most = max(len(call) for call in reads_many.calls)
+    assert most > ROWS_PER_WINDOW // 2
+    assert most <= ROWS_PER_WINDOW
+    assert sum(map(len, reads_many.calls)) == 299  # nothing twice
+
+
+def test_read_together_or_alone_the_output_is_the_same(folder, analyser):
+    table = write(folder / "in.csv", ROWS)
+    analyse_table(table, folder / "alone.csv", analyser)
+    analyser._lyric_predictor = ReadsMany(analyser.lyric_predictor)
+    analyse_table(table, folder / "together.csv", analyser)
+    assert (folder / "together.csv").read_bytes() == (folder / "alone.csv").read_bytes()
+
+
+def test_long_texts_make_small_windows(folder, analyser, reads_many, monkeypatch):
+    monkeypatch.setattr(table_module, "CHARACTERS_PER_WINDOW", 100)
+    rows = [{"id": str(i), "text": "joy " * 10} for i in range(10)]
+    analyse_table(write(folder / "in.csv", rows), folder / "out.csv", analyser)
+    assert [len(call) for call in reads_many.calls] == [3, 3, 3, 1]
+
+
+@pytest.mark.parametrize("target", FORMATS)
+def test_a_killed_run_resumes_to_the_identical_file(folder, analyser, reads_many, target):
+    rows = [{"id": str(i), "text": f"joy {i}" if i % 7 else "12", "mark": i} for i in range(1000)]
+    table = write(folder / "in.jsonl", rows)
+    whole, out = folder / f"whole.{target}", folder / f"out.{target}"
+    analyse_table(table, whole, analyser)
+    reads_many.calls.clear()
+    reads_many.stop_at = 500
+    with pytest.raises(KeyboardInterrupt):
+        analyse_table(table, out, analyser)
+    assert not out.exists()
+    done = sum(map(len, reads_many.calls))
+    assert done >= 500 - ROWS_PER_WINDOW
+    reads_many.stop_at = None
+    report = analyse_table(table, out, analyser)
+    assert report.resumed == done
+    asked = [text for call in reads_many.calls for text in call]
+    assert asked == [row["text"] for row in rows]  # none twice, none left out
+    assert out.read_bytes() == whole.read_bytes()
+    assert len(report.failures) == 143
+    assert sorted(p.name for p in folder.iterdir() if "out" in p.name) == [out.name]
+
+
+def test_a_run_killed_while_it_writes_the_output_does_no_row_again(
+    folder, analyser, reads_many, monkeypatch
+):
+    table = write(folder / "in.csv", [{"id": str(i), "text": "joy"} for i in range(200)])
+    write_analysed = table_module.write_analysed
+
+    def killed(out, table, renamed, rows: Iterator) -> None:
+        next(iter(rows))
+        raise MemoryError
+
+    monkeypatch.setattr(table_module, "write_analysed", killed)
+    with pytest.raises(MemoryError):
+        analyse_table(table, folder / "out.csv", analyser)
+    monkeypatch.setattr(table_module, "write_analysed", write_analysed)
+    reads_many.calls.clear()
+    assert analyse_table(table, folder / "out.csv", analyser).resumed == 200
+    assert reads_many.calls == []
+    assert len(read(folder / "out.csv")) == 200
+
+
+@pytest.mark.parametrize("damage", [b"\0" * 64, b'{"row": 60, "result": {}}\n', b"\n\n"])
+def test_what_follows_the_last_whole_row_is_cut_off(folder, analyser, reads_many, damage):
+    rows = [{"id": str(i), "text": "joy"} for i in range(ROWS_PER_WINDOW * 2)]
+    table = write(folder / "in.csv", rows)
+    reads_many.stop_at = ROWS_PER_WINDOW
+    with pytest.raises(KeyboardInterrupt):
+        analyse_table(table, folder / "out.csv", analyser)
+    with (folder / "out.csv.part").open("ab") as part:
+        part.write(damage)
+    reads_many.stop_at = None
+    assert analyse_table(table, folder / "out.csv", analyser).resumed == ROWS_PER_WINDOW
+    assert [row["id"] for row in read(folder / "out.csv")] == [row["id"] for row in rows]
+
+
+def test_a_table_without_rows(folder, analyser):
+    (folder / "in.csv").write_text("id,text\n", encoding="utf-8")
+    for target in FORMATS:
+        report = analyse_table(folder / "in.csv", folder / f"out.{target}", analyser)
+        assert (report.rows, report.analysed, len(report.failures)) == (0, 0, 0)
+        assert read(folder / f"out.{target}") == []
+
+
+def test_json_values_of_several_kinds_become_text_in_parquet(folder, analyser):
+    rows = [{"id": i, "text": "joy"} for i in range(3000)]
+    for row in rows[2500:]:
+        row |= {"kind": row["id"], "count": row["id"] / 2, "tags": ["a"], "big": 1}
+    rows[0]["count"] = 1
+    rows[1] |= {"kind": "one", "tags": []}
+    rows[2] |= {"big": 2**70, "text": "\ud800 joy", "parts": {"a": "\udfff"}}
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "in.jsonl").write_text(lines, encoding="utf-8")
+    analyse_table(folder / "in.jsonl", folder / "out.parquet", analyser)
+    result = parquet.read_table(folder / "out.parquet")
+    assert result.schema.field("kind").type == pyarrow.string()
+    assert result.schema.field("count").type == pyarrow.float64()
+    assert result.schema.field("tags").type == pyarrow.list_(pyarrow.string())
+    assert result.column("kind")[2999].as_py() == "2999"
+    assert result.column("big").to_pylist()[:3] == [None, None, str(2**70)]
+    assert result.column("count").to_pylist()[:2] == [1.0, None]
+    assert result.column("text")[2].as_py() == "? joy"
+    assert result.column("parts")[2].as_py() == {"a": "?"}
