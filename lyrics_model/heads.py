@@ -30,16 +30,15 @@ published mean a short text counts less than a long one, which is its flaw.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, cast, get_args
+from typing import Any, Final, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from data_prep.errors import InputError
+from lyrics_model.tuning_specification import HEAD_NAMES, HeadName
 
-HeadName = Literal["cls", "architecture1", "architecture2", "architecture2-padded-mean"]
-HEAD_NAMES: Final[tuple[HeadName, ...]] = get_args(HeadName)
 CHANNELS: Final = 64
 EARLIER_LAYER: Final = -4
 

@@ -1,5 +1,10 @@
 """Serving of a lyric model folder: text → emotion distribution, by onnxruntime alone.
 
+Two kinds of network are served. One with n-grams takes ``input_ids``,
+``ngram_ids`` and ``ngram_weights`` (the embedded one); one without takes
+``input_ids`` and ``attention_mask``, and its tokenizer.json says how texts are
+cut, whatever encoder it was made for.
+
 A song's lyrics are cleaned, cut into segments of four lines, and read segment by
 segment; the song's distribution is the mean over segments, weighted by their
 number of words. Everyday mood text is read as one segment. The distribution is
@@ -8,13 +13,14 @@ the model's own, before calibration, which belongs to fusion.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
+from tokenizers import Tokenizer
 
 from data_prep.errors import InputError, ModelFolderError
 from data_prep.language import detect_language
@@ -23,8 +29,10 @@ from data_prep.model_folder import NETWORK_NAME, TOKENIZER_NAME, ModelCard, fold
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.normalisation import normalise
-from lyrics_model.specification import ACTIVATIONS, NgramSpecification
+from lyrics_model.specification import NgramSpecification
+from lyrics_model.text_encoding import TextEncoding, padded
 from lyrics_model.tokens import encode, load_tokenizer, pad
+from lyrics_model.tuning_specification import activation_of
 
 MAX_CHARACTERS: Final = 100_000
 EMBEDDED: Final = Path(__file__).parent / "embedded"
@@ -63,6 +71,55 @@ class LyricReading:
     segments: tuple[SegmentReading, ...] = ()
 
 
+Feed = Callable[[Sequence[int]], dict[str, NDArray[Any]]]
+"""Positions of some prepared texts → what the network takes for them."""
+
+
+class _WordsAndNgrams:
+    """Texts as the embedded model reads them: word pieces and character n-grams."""
+
+    names: Final = frozenset({"input_ids", "ngram_ids", "ngram_weights"})
+
+    def __init__(self, tokenizer: Tokenizer, ngrams: NgramSpecification, max_tokens: int) -> None:
+        self._tokenizer = tokenizer
+        self._ngrams = ngrams
+        self._max_tokens = max_tokens
+
+    def prepare(self, texts: Sequence[str]) -> tuple[list[int], Feed]:
+        """Tokens of each text, and what gives the network's inputs."""
+        folded = [normalise(text) for text in texts]
+        pieces = encode(self._tokenizer, folded, self._max_tokens)
+
+        def feed(items: Sequence[int]) -> dict[str, NDArray[Any]]:
+            ids, weights = ngram_batch([ngram_ids(folded[i], self._ngrams) for i in items])
+            return {
+                "input_ids": pad([pieces[i] for i in items]),
+                "ngram_ids": ids,
+                "ngram_weights": weights,
+            }
+
+        return [len(row) for row in pieces], feed
+
+
+class _WordsAlone:
+    """Texts as any tuned encoder reads them."""
+
+    names: Final = frozenset({"input_ids", "attention_mask"})
+
+    def __init__(self, encoding: TextEncoding) -> None:
+        self._encoding = encoding
+
+    def prepare(self, texts: Sequence[str]) -> tuple[list[int], Feed]:
+        """Tokens of each text, and what gives the network's inputs."""
+        pieces = self._encoding.rows(texts)
+
+        def feed(items: Sequence[int]) -> dict[str, NDArray[Any]]:
+            ids, mask = padded([pieces[i] for i in items], self._encoding.pad_id)
+            return {"input_ids": ids, "attention_mask": mask}
+
+        return [len(row) for row in pieces], feed
+
+
 class LyricPredictor:
     """A loaded lyric model; make one with :meth:`load` and share it between threads."""
 
@@ -72,15 +129,23 @@ class LyricPredictor:
         self.folder: Path = folder
         self.card: ModelCard = read_card(folder, "lyrics")
         self.model_hash: str = folder_hash(folder)
+        tokenizer = load_tokenizer(folder / TOKENIZER_NAME)
         features = self.card.features
+        self._input: _WordsAndNgrams | _WordsAlone
         try:
-            self._ngrams = NgramSpecification(**features["ngrams"])
-            self._max_tokens = int(features["max_tokens"])
-        except (KeyError, TypeError, ValueError) as error:
+            max_tokens = int(features["max_tokens"])
+            if features["ngrams"] is None:
+                encoding = TextEncoding(
+                    tokenizer, features["normalisation"], max_tokens, int(features["pad_id"])
+                )
+                self._input = _WordsAlone(encoding)
+            else:
+                ngrams = NgramSpecification(**features["ngrams"])
+                self._input = _WordsAndNgrams(tokenizer, ngrams, max_tokens)
+        except (InputError, KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(
                 f"{folder}: the features of the card do not describe a lyric model: {error}"
             ) from error
-        self._tokenizer = load_tokenizer(folder / TOKENIZER_NAME)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
         try:
@@ -89,6 +154,12 @@ class LyricPredictor:
             )
         except Exception as error:  # the runtime raises classes of its own
             raise ModelFolderError(f"{folder / NETWORK_NAME} cannot be loaded: {error}") from error
+        inputs = {entry.name for entry in self._session.get_inputs()}
+        if inputs != self._input.names:
+            raise ModelFolderError(
+                f"{folder}: the network takes {', '.join(sorted(inputs))}, the card's features "
+                f"give {', '.join(sorted(self._input.names))}"
+            )
         outputs = sum(len(labels) for labels in self.card.labels.values())
         width = self._session.get_outputs()[0].shape[-1]
         if width != outputs:
@@ -125,22 +196,15 @@ class LyricPredictor:
         -------
         Head name → (texts, labels) float32.
         """
-        folded = [normalise(text) for text in texts]
-        pieces = encode(self._tokenizer, folded, self._max_tokens)
+        lengths, feed = self._input.prepare(texts)
         sizes = [len(labels) for labels in self.card.labels.values()]
         logits = np.zeros((len(texts), sum(sizes)), dtype=np.float32)
-        for items in _token_batches([len(row) for row in pieces]):
-            ids, weights = ngram_batch([ngram_ids(folded[i], self._ngrams) for i in items])
-            feed: dict[str, Any] = {
-                "input_ids": pad([pieces[i] for i in items]),
-                "ngram_ids": ids,
-                "ngram_weights": weights,
-            }
-            logits[items] = self._session.run(None, feed)[0]
+        for items in _token_batches(lengths):
+            logits[items] = self._session.run(None, feed(items))[0]
         edges = np.cumsum(sizes)[:-1]
         parts = np.split(logits, edges, axis=1)
         return {
-            name: ACTIVATIONS[name](part)
+            name: activation_of(name)(part)
             for name, part in zip(self.card.labels, parts, strict=True)
         }
 

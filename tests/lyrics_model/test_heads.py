@@ -12,13 +12,13 @@ from transformers.models.roberta.modeling_roberta import RobertaClassificationHe
 
 from data_prep.errors import InputError  # noqa: E402
 from lyrics_model.heads import (  # noqa: E402
-    HEAD_NAMES,
     ClsHead,
     ConvolutionHead,
     StackedHead,
     TunedNetwork,
     build_head,
 )
+from lyrics_model.tuning_specification import HEAD_NAMES  # noqa: E402
 
 torch.set_num_threads(1)
 HIDDEN, LAYERS, LABELS, MAX_TOKENS = 8, 4, 5, 12
