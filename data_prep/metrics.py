@@ -10,13 +10,18 @@ Top-k agreement and its less strict forms are those of the published system: the
 order of a vector is its argsort. Equal values are ordered by index, the lower
 first, so that figures can be repeated.
 
+Where a row may have several labels, ``reference`` and ``predicted`` are
+*memberships*, boolean (n, n_classes).
+
 An accuracy says little without the constant answer's accuracy beside it:
 :func:`constant_prediction` and :func:`constant_distribution` give that baseline.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
@@ -26,6 +31,9 @@ from data_prep.errors import InputError
 
 Floats = NDArray[np.floating[Any]]
 Labels = NDArray[np.integer[Any]]
+Members = NDArray[np.bool_]
+
+EXACT_BELOW: Final = 25  # discordant pairs from which on McNemar's statistic is chi-square enough
 
 _SMALLEST: Final = 1e-12  # a probability of zero would make the likelihood infinite
 
@@ -117,13 +125,244 @@ def ece(probabilities: Floats, labels: Labels, n_bins: int = 15) -> float:
     rows in each bin.
     """
     probabilities, labels = _scored(probabilities, labels)
+    right = probabilities.argmax(axis=1) == labels
+    return reliability(probabilities.max(axis=1), right, n_bins).ece
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """How often answers of each confidence are right: what a reliability diagram shows.
+
+    Attributes
+    ----------
+    counts
+        Rows in each of the equal bins over 0..1 (n_bins,).
+    confidence, accuracy
+        Means over the rows of each bin (n_bins,); NaN for an empty one.
+    """
+
+    counts: NDArray[np.int64]
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+
+    @property
+    def ece(self) -> float:
+        """Mean difference of the two, weighted by the rows in each bin."""
+        filled = self.counts > 0
+        gaps = np.abs(self.accuracy[filled] - self.confidence[filled])
+        return float((self.counts[filled] * gaps).sum() / self.counts.sum())
+
+
+def reliability(confidence: Floats, right: Members, n_bins: int = 15) -> Reliability:
+    """Bins of answers by their confidence.
+
+    Parameters
+    ----------
+    confidence
+        What the estimate gives its answer (n,), 0..1.
+    right
+        Whether the answer is right (n,).
+    n_bins
+        Bins of equal width; a confidence on an edge is in the lower one.
+    """
+    confidence = np.asarray(confidence, dtype=np.float64)
+    right = np.asarray(right, dtype=np.bool_)
+    if confidence.ndim != 1 or confidence.shape != right.shape or not len(right):
+        raise InputError(
+            f"expected confidence and right of one shape (n,) with n > 0, "
+            f"got {confidence.shape} and {right.shape}"
+        )
     if n_bins < 1:
         raise InputError(f"n_bins must be positive, got {n_bins}")
-    confidence = probabilities.max(axis=1)
-    right = probabilities.argmax(axis=1) == labels
     bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=n_bins)
-    return float(np.abs(gaps).sum() / len(labels))
+    counts = np.bincount(bins, minlength=n_bins)
+    means = []
+    for values in (confidence, right.astype(np.float64)):
+        sums = np.bincount(bins, weights=values, minlength=n_bins)
+        means.append(np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0))
+    return Reliability(counts.astype(np.int64), *means)
+
+
+@dataclass(frozen=True, eq=False)
+class ClassFigures:
+    """Figures of each class, all (n_classes,); F1, precision and recall are 0 where undefined.
+
+    Attributes
+    ----------
+    f1, precision, recall
+        Of each class.
+    support
+        Rows that have the class.
+    present
+        Whether the class is among the labels or the predictions: the classes a
+        mean is over.
+    micro_f1
+        F1 of all decisions pooled; the accuracy where every row has one label
+        and one prediction.
+    """
+
+    f1: NDArray[np.float64]
+    precision: NDArray[np.float64]
+    recall: NDArray[np.float64]
+    support: NDArray[np.int64]
+    present: Members
+    micro_f1: float
+
+    @property
+    def macro_f1(self) -> float:
+        """Mean F1 over the classes present."""
+        return float(self.f1[self.present].mean())
+
+    @property
+    def balanced_accuracy(self) -> float:
+        """Mean recall over the classes among the labels."""
+        return float(self.recall[self.support > 0].mean())
+
+
+def class_figures(reference: Members, predicted: Members) -> ClassFigures:
+    """F1, precision and recall of each class, where a row may have several labels.
+
+    Parameters
+    ----------
+    reference, predicted
+        Memberships (n, n_classes).
+
+    Raises
+    ------
+    InputError
+        If they are not of one shape, or no row has a label.
+    """
+    reference, predicted = (np.asarray(a, dtype=np.bool_) for a in (reference, predicted))
+    if reference.ndim != 2 or reference.shape != predicted.shape or not reference.any():
+        raise InputError(
+            "reference and predicted must be memberships of one shape (n, n_classes) with a "
+            f"label among them, got {reference.shape} and {predicted.shape}"
+        )
+    hits = (reference & predicted).sum(axis=0)
+    support, answers = reference.sum(axis=0), predicted.sum(axis=0)
+
+    def share(part: NDArray[Any], whole: NDArray[Any]) -> NDArray[np.float64]:
+        shares: NDArray[np.float64] = np.zeros(len(part))
+        np.divide(part, whole, out=shares, where=whole > 0)
+        return shares
+
+    return ClassFigures(
+        f1=share(2 * hits, support + answers),
+        precision=share(hits, answers),
+        recall=share(hits, support),
+        support=support.astype(np.int64),
+        present=support + answers > 0,
+        micro_f1=float(2 * hits.sum() / (support.sum() + answers.sum())),
+    )
+
+
+def memberships(labels: Labels, n_classes: int) -> Members:
+    """Class indices (n,) as memberships (n, n_classes)."""
+    labels, _ = _pair(labels, labels, n_classes)
+    return np.asarray(np.arange(n_classes) == labels[:, None])
+
+
+def cross_entropy(reference: Floats, estimated: Floats) -> float:
+    """Mean cross-entropy of estimated distributions under reference ones, in nats.
+
+    Parameters
+    ----------
+    reference, estimated
+        Distributions (n, n_classes). Where the reference is one label a row,
+        this is :func:`nll`; its least possible value is the reference's entropy.
+    """
+    reference, estimated = _distributions(reference, estimated)
+    return float(-(reference * np.log(np.maximum(estimated, _SMALLEST))).sum(axis=1).mean())
+
+
+def similarity_score(similarity: Floats, reference: Floats, estimated: Floats) -> float:
+    """The published similarity-weighted score, divided by the number of rows.
+
+    ``Σ_i Σ_j S[y_i, j] · P[i, j] / n``: probability on a label like the true one
+    counts as much as the labels are alike. Where a row has several labels, their
+    rows of S are averaged by its shares.
+
+    Parameters
+    ----------
+    similarity
+        S (n_classes, n_classes), 0..1 with ones on the diagonal, so that the
+        score is 0..1 and 1 for an answer that is certain and right.
+    reference
+        Shares of the true labels (n, n_classes), each row summing to one.
+    estimated
+        P (n, n_classes), likewise.
+    """
+    return float(similarity_scores(similarity, reference, estimated).mean())
+
+
+def similarity_scores(
+    similarity: Floats, reference: Floats, estimated: Floats
+) -> NDArray[np.float64]:
+    """Each row's part of :func:`similarity_score`, (n,)."""
+    reference, estimated = _distributions(reference, estimated)
+    similarity = np.asarray(similarity, dtype=np.float64)
+    if similarity.shape != (reference.shape[1],) * 2:
+        raise InputError(
+            f"similarity must be {(reference.shape[1],) * 2} for these classes, "
+            f"got {similarity.shape}"
+        )
+    if similarity.min() < 0 or similarity.max() > 1 or not np.allclose(np.diag(similarity), 1.0):
+        raise InputError("similarity must be from 0 to 1, with ones on the diagonal")
+    scores: NDArray[np.float64] = ((reference @ similarity) * estimated).sum(axis=1)
+    return scores
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """Whether two models' shares of right answers on the same rows differ (McNemar 1947).
+
+    Attributes
+    ----------
+    only_first, only_second
+        Rows that one model alone has right: the discordant pairs.
+    statistic
+        Chi-square with continuity correction; ``None`` where the test is exact.
+    p_value
+        Two-sided.
+    """
+
+    only_first: int
+    only_second: int
+    statistic: float | None
+    p_value: float
+
+    @property
+    def exact(self) -> bool:
+        """Whether the binomial distribution was used."""
+        return self.statistic is None
+
+
+def mcnemar(first_right: Members, second_right: Members) -> McNemar:
+    """Test of two models on the same rows.
+
+    Below ``EXACT_BELOW`` discordant pairs the test is the exact binomial one;
+    from there on the chi-square one with one degree of freedom and Edwards'
+    continuity correction. Without discordant pairs p is 1.
+
+    Parameters
+    ----------
+    first_right, second_right
+        Whether each model's answer is right (n,).
+    """
+    first, second = (np.asarray(a, dtype=np.bool_) for a in (first_right, second_right))
+    if first.ndim != 1 or first.shape != second.shape or not len(first):
+        raise InputError(
+            f"expected two arrays (n,) with n > 0, got {first.shape} and {second.shape}"
+        )
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    pairs = only_first + only_second
+    if pairs < EXACT_BELOW:
+        fewer = min(only_first, only_second)
+        tail = sum(math.comb(pairs, i) for i in range(fewer + 1)) / 2**pairs
+        return McNemar(only_first, only_second, None, min(1.0, 2.0 * tail))
+    statistic = max(abs(only_first - only_second) - 1, 0) ** 2 / pairs
+    # The upper tail of chi-square with one degree of freedom, which is a squared normal.
+    return McNemar(only_first, only_second, statistic, math.erfc(math.sqrt(statistic / 2.0)))
 
 
 def pearson_r(reference: Floats, estimated: Floats) -> float:
@@ -215,6 +454,22 @@ def _pair(
         pair.append(array.astype(np.int64))
     if pair[0].shape != pair[1].shape:
         raise InputError(f"{pair[0].size} labels, but {pair[1].size} predictions")
+    return pair[0], pair[1]
+
+
+def _distributions(
+    reference: Floats, estimated: Floats
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    pair = []
+    for name, array in (("reference", reference), ("estimated", estimated)):
+        rows = np.asarray(array, dtype=np.float64)
+        if rows.ndim != 2 or not len(rows):
+            raise InputError(f"{name} must be (n, n_classes) with n > 0, got {rows.shape}")
+        if not rows.min() >= 0 or np.abs(rows.sum(axis=1) - 1.0).max() > 1e-3:
+            raise InputError(f"{name} must be non-negative and sum to 1 in each row")
+        pair.append(rows)
+    if pair[0].shape != pair[1].shape:
+        raise InputError(f"reference is {pair[0].shape}, but estimated {pair[1].shape}")
     return pair[0], pair[1]
 
 
