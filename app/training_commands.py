@@ -5,54 +5,40 @@ Needs the extra ``train``; nothing of it is imported before a command runs.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from data_prep.errors import MissingExtraError
+from app.pretraining_commands import pretrain_app
+from app.training_options import (
+    DEFAULT_WORK,
+    OutOption,
+    SeedOption,
+    WorkOption,
+    made,
+    made_folder,
+    needs_extra,
+    say,
+    sub_app,
+)
+from app.tuning_commands import train_lyrics
+from data_prep.errors import InputError
 
-WorkOption = Annotated[
-    Path,
-    typer.Option("--work", metavar="DIR", help="Folder for everything on the way to a model."),
+__all__ = [
+    "DEFAULT_WORK",
+    "WorkOption",
+    "export_app",
+    "needs_extra",
+    "prepare_app",
+    "pretrain_app",
+    "train_app",
 ]
-OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write.")]
-ThreadsOption = Annotated[
-    int | None, typer.Option("--threads", min=1, help="Processor threads; all if not given.")
-]
-SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the training.")]
-DEFAULT_WORK = Path(".work")
 
-
-def _sub_app(help_text: str) -> typer.Typer:
-    return typer.Typer(
-        help=help_text,
-        no_args_is_help=True,
-        pretty_exceptions_enable=False,
-        rich_markup_mode=None,
-    )
-
-
-prepare_app = _sub_app("Prepare the data that training reads.")
-pretrain_app = _sub_app("Pretrain an encoder on unlabelled text.")
-train_app = _sub_app("Train a model.")
-export_app = _sub_app("Write a trained model as a model folder.")
-
-_OURS = ("lyrics_model", "audio_model", "fusion", "data_prep", "app")
-
-
-@contextmanager
-def needs_extra(command: str) -> Iterator[None]:
-    """Turn a missing training library into a message that says what to install."""
-    try:
-        yield
-    except ImportError as error:
-        if error.name is None or error.name.partition(".")[0] in _OURS:
-            raise
-        raise MissingExtraError(f"`maeum {command}` (no module {error.name!r})") from error
+prepare_app = sub_app("Prepare the data that training reads.")
+train_app = sub_app("Train a model.")
+export_app = sub_app("Write a trained model as a model folder.")
+train_app.command("lyrics")(train_lyrics)
 
 
 @prepare_app.command("lyrics")
@@ -61,7 +47,7 @@ def prepare_lyrics(work: WorkOption = DEFAULT_WORK) -> None:
     with needs_extra("prepare lyrics"):
         from lyrics_model.corpus import prepare
 
-        _made(prepare(_made_folder(work)))
+        made(prepare(made_folder(work)))
 
 
 @prepare_app.command("audio")
@@ -70,45 +56,7 @@ def prepare_audio(work: WorkOption = DEFAULT_WORK) -> None:
     with needs_extra("prepare audio"):
         from audio_model.input_cache import prepare
 
-        _made(prepare(_made_folder(work)))
-
-
-@pretrain_app.command("lyrics")
-def pretrain_lyrics(
-    work: WorkOption = DEFAULT_WORK,
-    steps: Annotated[
-        int | None, typer.Option("--steps", min=1, help="Steps of some 4,000 pieces each.")
-    ] = None,
-    seed: SeedOption = 0,
-    threads: ThreadsOption = None,
-) -> None:
-    """Pretrain the lyric encoder; goes on where it was interrupted."""
-    with needs_extra("pretrain lyrics"):
-        from lyrics_model.pretraining import PretrainingConfiguration, pretrain
-
-        configuration = PretrainingConfiguration(seed=seed)
-        if steps is not None:
-            configuration = replace(configuration, steps=steps)
-        _made(pretrain(work, configuration, threads=threads))
-
-
-@train_app.command("lyrics")
-def train_lyrics(
-    work: WorkOption = DEFAULT_WORK,
-    passes: Annotated[
-        float | None, typer.Option("--passes", min=0.01, help="Passes over the labelled texts.")
-    ] = None,
-    seed: SeedOption = 0,
-    threads: ThreadsOption = None,
-) -> None:
-    """Fine-tune the lyric model; goes on where it was interrupted."""
-    with needs_extra("train lyrics"):
-        from lyrics_model.finetuning import FinetuningConfiguration, train
-
-        configuration = FinetuningConfiguration(seed=seed)
-        if passes is not None:
-            configuration = replace(configuration, passes=passes)
-        _made(train(work, configuration, threads=threads))
+        made(prepare(made_folder(work)))
 
 
 @train_app.command("audio")
@@ -121,7 +69,7 @@ def train_audio(
         from audio_model.training import train
 
         for path in train(work, seed=seed):
-            _made(path)
+            made(path)
 
 
 @train_app.command("fusion")
@@ -146,16 +94,37 @@ def train_fusion(
         f"{settings.mood.temperature:.3f}, sound {settings.audio.temperature:.3f}"
     )
     typer.echo(f"prior strength {settings.audio.prior_strength:g}; strongest emotions: {spread}")
-    _made(out)
+    made(out)
 
 
 @export_app.command("lyrics")
-def export_lyrics(out: OutOption, work: WorkOption = DEFAULT_WORK) -> None:
-    """Write the lyric model's folder."""
+def export_lyrics(
+    out: OutOption,
+    work: WorkOption = DEFAULT_WORK,
+    tuned: Annotated[
+        Path | None,
+        typer.Option(
+            "--tuned",
+            metavar="FOLDER",
+            help="Folder that `maeum train lyrics --encoder …` gave; our own model without it.",
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option("--name", help="Of a tuned model, for its card.")
+    ] = None,
+) -> None:
+    """Write the lyric model's folder, or that of a tuned encoder (--tuned)."""
+    if name is not None and tuned is None:
+        raise InputError("--name is for a tuned encoder: give --tuned FOLDER as well")
     with needs_extra("export-model lyrics"):
+        if tuned is not None:
+            from lyrics_model.tuned_export import export_tuned
+
+            made(export_tuned(tuned, out, name=name, say=say))
+            return
         from lyrics_model.exporting import export
 
-        _made(export(work, out))
+        made(export(work, out))
 
 
 @export_app.command("audio")
@@ -164,13 +133,4 @@ def export_audio(out: OutOption, work: WorkOption = DEFAULT_WORK) -> None:
     with needs_extra("export-model audio"):
         from audio_model.exporting import export
 
-        _made(export(work, out))
-
-
-def _made_folder(work: Path) -> Path:
-    work.mkdir(parents=True, exist_ok=True)
-    return work
-
-
-def _made(path: Path) -> None:
-    typer.echo(path)
+        made(export(work, out))

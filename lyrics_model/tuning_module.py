@@ -141,7 +141,7 @@ class Tuning(L.LightningModule):
         if not np.isfinite(logits).all():
             raise InputError(
                 "training has diverged (its answers are no numbers any more): "
-                f"use a --learning-rate below {self.configuration.learning_rate:g}"
+                f"use a --learning-rate below {self.configuration.rate:g}"
             )
         figures = validation_figures(logits, index, self.data, self.specification)
         for name, value in figures.items():
@@ -165,7 +165,7 @@ class Tuning(L.LightningModule):
 
             optimizer = cast(Any, optimization).Adafactor(
                 groups,
-                lr=configuration.learning_rate,
+                lr=configuration.rate,
                 scale_parameter=False,
                 relative_step=False,
                 warmup_init=False,
@@ -173,7 +173,7 @@ class Tuning(L.LightningModule):
         else:
             # Under float16 gradients are unscaled and cut before the step, which fused cannot.
             fused = not configuration.precision.startswith("16")
-            optimizer = torch.optim.AdamW(groups, lr=configuration.learning_rate, fused=fused)
+            optimizer = torch.optim.AdamW(groups, lr=configuration.rate, fused=fused)
         warmup = max(1, round(configuration.warmup_share * self.total_steps))
 
         def rate(step: int) -> float:
@@ -226,7 +226,7 @@ def parameter_groups(model: nn.Module, configuration: TuningConfiguration) -> li
     named = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
     found = [_LAYER.search(name) for name, _ in named]
     layers = 1 + max((int(match.group(1)) for match in found if match), default=-1)
-    head_rate = configuration.head_rate or configuration.learning_rate
+    head_rate = configuration.head_rate or configuration.rate
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for (name, parameter), match in zip(named, found, strict=True):
         if not name.startswith("encoder."):
@@ -237,7 +237,7 @@ def parameter_groups(model: nn.Module, configuration: TuningConfiguration) -> li
                 below = layers - 1 - int(match.group(1))
             elif "embed" in name:
                 below = layers
-            rate = configuration.learning_rate * configuration.layer_decay**below
+            rate = configuration.rate * configuration.layer_decay**below
         decay = configuration.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((rate, decay), []).append(parameter)
     return [

@@ -173,7 +173,8 @@ class TuningConfiguration:
     frozen
         Train the head alone, on features of the encoder kept on disk.
     optimiser, learning_rate, head_rate
-        ``head_rate`` is ``learning_rate`` if ``None``.
+        ``learning_rate`` suits what is trained if ``None`` (3e-5 the whole, 2e-4 an
+        adapter, 1e-3 the head alone); ``head_rate`` is ``learning_rate`` if ``None``.
     layer_decay
         Each layer's rate is that of the layer above times this; 1 for one rate.
     patience
@@ -204,7 +205,7 @@ class TuningConfiguration:
     sources: tuple[LabelSource, ...]
     frozen: bool = False
     optimiser: OptimiserName = "adamw"
-    learning_rate: float = 3e-5
+    learning_rate: float | None = None
     head_rate: float | None = None
     layer_decay: float = 1.0
     weight_decay: float = 0.01
@@ -244,8 +245,12 @@ class TuningConfiguration:
             raise InputError("--layer-decay has no layers to act on with --frozen")
         if not 0 < self.layer_decay <= 1:
             raise InputError(f"--layer-decay {self.layer_decay} is not above 0 and at most 1")
-        if self.learning_rate <= 0 or (self.head_rate is not None and self.head_rate <= 0):
-            raise InputError("a learning rate must be positive")
+        for name, rate in (
+            ("--learning-rate", self.learning_rate),
+            ("--head-rate", self.head_rate),
+        ):
+            if rate is not None and rate <= 0:
+                raise InputError(f"{name} {rate:g} must be positive")
         if self.weight_decay < 0:
             raise InputError(f"--weight-decay {self.weight_decay} is negative")
         counts = {
@@ -265,3 +270,12 @@ class TuningConfiguration:
             raise InputError(f"--folds {self.folds}: expected 2 or more, or 0 for none")
         if not 0 <= self.warmup_share < 1:
             raise InputError(f"warmup_share {self.warmup_share} is not in 0..1")
+
+    @property
+    def rate(self) -> float:
+        """Learning rate as given, or as it suits what is trained."""
+        if self.learning_rate is not None:
+            return self.learning_rate
+        if self.frozen:
+            return 1e-3
+        return 3e-5 if self.adapter == "none" else 2e-4

@@ -1,0 +1,87 @@
+"""What the commands of the training side share: options, and how their results are told."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from data_prep.errors import InputError, MissingExtraError
+
+WorkOption = Annotated[
+    Path,
+    typer.Option("--work", metavar="DIR", help="Folder for everything on the way to a model."),
+]
+OutOption = Annotated[Path, typer.Option("--out", metavar="FOLDER", help="Model folder to write.")]
+ThreadsOption = Annotated[
+    int | None, typer.Option("--threads", min=1, help="Processor threads; all if not given.")
+]
+SeedOption = Annotated[int, typer.Option("--seed", help="Seed of the training.")]
+EncoderOption = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME|FOLDER",
+        help="An encoder by hub name (klue/roberta-large) or folder; our own if not given.",
+    ),
+]
+DEFAULT_WORK = Path(".work")
+
+_OURS = ("lyrics_model", "audio_model", "fusion", "data_prep", "app")
+
+
+def sub_app(help_text: str) -> typer.Typer:
+    """A group of commands."""
+    return typer.Typer(
+        help=help_text,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+    )
+
+
+@contextmanager
+def needs_extra(command: str) -> Iterator[None]:
+    """Turn a missing training library into a message that says what to install."""
+    try:
+        yield
+    except ImportError as error:
+        if error.name is None or error.name.partition(".")[0] in _OURS:
+            raise
+        raise MissingExtraError(f"`maeum {command}` (no module {error.name!r})") from error
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """The options that were given, so that the others keep their own defaults."""
+    return {name: value for name, value in options.items() if value is not None}
+
+
+def refuse_options(options: dict[str, Any], reason: str) -> None:
+    """Refuse options that mean nothing here.
+
+    Raises
+    ------
+    InputError
+        If one was given; names the first, and says the reason.
+    """
+    for name in given(**options):
+        raise InputError(f"--{name.replace('_', '-')} {reason}")
+
+
+def say(line: str) -> None:
+    """Tell of the work, on standard error: standard output is for results."""
+    typer.echo(line, err=True)
+
+
+def made(path: Path) -> None:
+    """Tell what was made."""
+    typer.echo(path)
+
+
+def made_folder(work: Path) -> Path:
+    """The work folder, made if it is not there."""
+    work.mkdir(parents=True, exist_ok=True)
+    return work
