@@ -1,0 +1,146 @@
+"""Plots of an evaluation: reliability, confusion, similarity of labels; as PNG files.
+
+Fonts with Hangul are not assured, so names are English throughout: a label
+without an English name of its own is shown by its number and the emotion of the
+six that it stands for, a text that is not plain ASCII without its other letters.
+
+matplotlib is imported within the functions: nothing that serves needs it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from data_prep.errors import MissingExtraError
+from data_prep.metrics import Reliability
+from data_prep.readers.labelled_table import LabelSet
+from data_prep.taxonomy import EMOTIONS, native_label_set, native_label_set_names
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_DPI: Final = 120
+_MOST_NUMBERS: Final = 10  # classes up to which a cell has its number written in it
+_SMALLEST_FONT: Final = 5.0
+
+
+def axis_names(label_set: LabelSet) -> list[str]:
+    """A name in ASCII for each label of a set, in order."""
+    targets: Sequence[tuple[int, ...]] = [()] * len(label_set.labels)
+    if label_set.name in native_label_set_names():
+        targets = native_label_set(label_set.name).targets
+    names = []
+    for number, (label, target) in enumerate(zip(label_set.labels, targets, strict=True)):
+        stands_for = "/".join(EMOTIONS[i] for i in target) or "none"
+        names.append(label if label.isascii() else f"{number} {stands_for}")
+    return names
+
+
+def in_ascii(text: str, otherwise: str) -> str:
+    """A text without letters that a font may lack; ``otherwise`` if nothing is left."""
+    kept = "".join(c if c.isascii() and c.isprintable() else " " for c in text)
+    return " ".join(kept.split()).strip(" ,;:") or otherwise
+
+
+def plot_reliability(path: Path, bins: Mapping[str, Reliability], title: str) -> None:
+    """Accuracy over confidence, and how many answers have each confidence.
+
+    Parameters
+    ----------
+    bins
+        Name of a model → its bins.
+
+    Raises
+    ------
+    MissingExtraError
+        If matplotlib is not installed.
+    """
+    figure = _figure(5.5, 6.5)
+    grid = figure.add_gridspec(2, 1, height_ratios=(3, 1))
+    upper = figure.add_subplot(grid[0])
+    lower = figure.add_subplot(grid[1], sharex=upper)
+    upper.plot([0, 1], [0, 1], color="0.6", linewidth=1, linestyle="--", label="as sure as right")
+    for number, (name, each) in enumerate(bins.items(), start=1):
+        filled = each.counts > 0
+        shown = f"{in_ascii(name, f'model {number}')}, ECE {each.ece:.3f}"
+        upper.plot(each.confidence[filled], each.accuracy[filled], marker="o", ms=4, label=shown)
+        edges = np.linspace(0, 1, len(each.counts) + 1)
+        lower.stairs(each.counts / each.counts.sum(), edges)
+    upper.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is right")
+    upper.set_title(in_ascii(title, "reliability"), fontsize=10)
+    upper.legend(fontsize=8, loc="upper left")
+    lower.set(xlabel="probability of the strongest", ylabel="share of answers")
+    _save(figure, path)
+
+
+def plot_confusion(
+    path: Path, counts: NDArray[np.integer[Any]], names: Sequence[str], title: str
+) -> None:
+    """Confusion matrix: rows are labels, columns answers; colour is the share of the row.
+
+    Parameters
+    ----------
+    counts
+        (classes, classes).
+    names
+        Of the classes, in ASCII.
+    """
+    totals = counts.sum(axis=1, keepdims=True)
+    shares = np.divide(counts, totals, out=np.zeros(counts.shape), where=totals > 0)
+    written = [[f"{count:,}" for count in row] for row in counts]
+    figure, axes = _matrix(shares, names, written)
+    axes.set(xlabel="answer", ylabel="label")
+    axes.set_title(in_ascii(title, "confusion"), fontsize=10)
+    _save(figure, path)
+
+
+def plot_similarity(
+    path: Path, matrix: NDArray[np.floating[Any]], names: Sequence[str], title: str
+) -> None:
+    """Heatmap of a label similarity (labels, labels), 0..1."""
+    figure, axes = _matrix(np.asarray(matrix), names, [[f"{v:.2f}" for v in row] for row in matrix])
+    axes.set_title(in_ascii(title, "label similarity"), fontsize=10)
+    _save(figure, path)
+
+
+def _matrix(
+    values: NDArray[Any], names: Sequence[str], written: Sequence[Sequence[str]]
+) -> tuple[Figure, Axes]:
+    n = len(names)
+    side = 3.5 + 0.16 * n
+    figure = _figure(side + 0.8, side)
+    axes = figure.add_subplot()
+    image = axes.imshow(values, vmin=0.0, vmax=1.0, cmap="Blues")
+    figure.colorbar(image, ax=axes, fraction=0.045)
+    size = max(_SMALLEST_FONT, 9.0 - 0.09 * n)
+    axes.set_xticks(range(n), names, rotation=90, fontsize=size)
+    axes.set_yticks(range(n), names, fontsize=size)
+    if n <= _MOST_NUMBERS:
+        for row in range(n):
+            for column in range(n):
+                colour = "white" if values[row, column] > 0.6 else "black"
+                text = written[row][column]
+                axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    return figure, axes
+
+
+def _figure(width: float, height: float) -> Figure:
+    """A figure of its own: no window, and no state that others share."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("plots") from error
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def _save(figure: Figure, path: Path) -> None:
+    figure.savefig(path, dpi=_DPI, metadata={"Software": None})

@@ -1,0 +1,73 @@
+"""Plots are drawn, the same each time, with letters that every font has."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data_prep.metrics import reliability
+from data_prep.readers.labelled_table import label_set_of
+from fusion import evaluation_plots
+
+pytest.importorskip("matplotlib", reason="matplotlib is in the extra train")
+
+PNG = b"\x89PNG\r\n"
+
+
+@pytest.fixture(autouse=True)
+def _every_warning_fails():
+    """matplotlib warns of letters that its font lacks."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        yield
+
+
+@pytest.mark.parametrize("name", ["six", "kote", "goemotions", "aihub-60", "quadrants"])
+def test_names_are_ascii_and_tell_labels_apart(name: str) -> None:
+    label_set = label_set_of(name)
+    names = evaluation_plots.axis_names(label_set)
+    assert len(set(names)) == len(label_set.labels)
+    assert all(each.isascii() for each in names)
+
+
+def test_names_say_the_emotion_of_a_korean_label() -> None:
+    label_set = label_set_of("kote")
+    names = evaluation_plots.axis_names(label_set)
+    assert names[label_set.labels.index("슬픔")] == "5 sadness"
+    assert evaluation_plots.axis_names(label_set_of("six"))[0] == "joy"
+
+
+def test_titles_lose_other_letters() -> None:
+    assert evaluation_plots.in_ascii("KPoEM 한용운, lines", "x") == "KPoEM , lines"
+    assert evaluation_plots.in_ascii("한용운", "x") == "x"
+
+
+def test_plots_are_drawn_the_same_each_time(tmp_path: Path) -> None:
+    generator = np.random.default_rng(0)
+    confidence, right = generator.random(200), generator.random(200) < 0.5
+    bins = {
+        "우리": reliability(confidence, right),
+        "constant": reliability(confidence[:5], right[:5]),
+    }
+    counts = generator.integers(0, 50, (6, 6))
+    counts[2] = 0  # a class without rows
+    labels = label_set_of("kote")
+    matrix = np.eye(44)
+
+    def draw(folder: Path) -> list[bytes]:
+        folder.mkdir()
+        evaluation_plots.plot_reliability(folder / "r.png", bins, "한글")
+        names = evaluation_plots.axis_names(label_set_of("six"))
+        evaluation_plots.plot_confusion(folder / "c.png", counts, names, "six 감정")
+        evaluation_plots.plot_similarity(
+            folder / "s.png", matrix, evaluation_plots.axis_names(labels), "kote"
+        )
+        return [path.read_bytes() for path in sorted(folder.iterdir())]
+
+    first, second = draw(tmp_path / "1"), draw(tmp_path / "2")
+    assert len(first) == 3
+    assert all(content.startswith(PNG) for content in first)
+    assert first == second
