@@ -340,7 +340,7 @@ def _configuration(folder: Path, dropout: float | None) -> Any:
     if dropout is not None and not 0 <= dropout < 1:
         raise InputError(f"dropout {dropout} is not between 0 and 1")
     try:
-        configuration = AutoConfig.from_pretrained(folder)
+        configuration = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder / 'config.json'} cannot be used: {error}") from error
     if dropout is not None:
@@ -361,6 +361,7 @@ def _weights(
                 config=configuration,
                 dtype=torch.float32,
                 output_loading_info=True,
+                trust_remote_code=False,
                 **arguments,
             )
     except Exception as error:  # safetensors, torch and transformers share no root

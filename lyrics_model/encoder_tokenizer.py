@@ -85,7 +85,7 @@ def read_tokenizer(folder: Path) -> PreTrainedTokenizerBase:
         elif word_pieces and not whole and not declared and family in _PLAIN_FAMILIES:
             tokenizer = BertTokenizer.from_pretrained(folder)
         else:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
     except InputError:
         raise
     except Exception as error:  # the libraries raise bare Exception on damaged files

@@ -227,6 +227,23 @@ def test_a_folder_that_does_not_fit_is_refused(tmp_path: Path, change, message: 
         load_backbone(str(folder))
 
 
+def test_code_in_a_folder_is_never_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = klue(tmp_path)
+    code = "raise SystemExit('this code ran')\n"
+    (folder / "strange.py").write_text(code, encoding="utf-8")
+    mapping = {"AutoConfig": "strange.Strange", "AutoModel": "strange.Strange"}
+    _set(folder / "config.json", model_type="strange", auto_map=mapping)
+    monkeypatch.setattr("builtins.input", lambda *_: pytest.fail("asked whether to run it"))
+    with pytest.raises(InputError, match=r"config\.json"):
+        load_backbone(str(folder))
+    folder = kcbert(tmp_path / "tokenizer")
+    (folder / "strange.py").write_text(code, encoding="utf-8")
+    mapping = {"AutoTokenizer": ["strange.Strange", None]}
+    _set(folder / "tokenizer_config.json", tokenizer_class="Strange", auto_map=mapping)
+    with pytest.raises(InputError, match="tokenizer cannot be read"):
+        load_backbone(str(folder))
+
+
 def _set(path: Path, **settings: object) -> None:
     content = json.loads(path.read_text(encoding="utf-8"))
     path.write_text(json.dumps(content | settings), encoding="utf-8")
