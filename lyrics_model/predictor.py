@@ -7,7 +7,9 @@ cut, whatever encoder it was made for.
 
 A song's lyrics are cleaned, cut into segments of four lines, and read segment by
 segment; the song's distribution is the mean over segments, weighted by their
-number of words. Everyday mood text is read as one segment. The distribution is
+number of words that say something: syllables ("la la la") weigh nothing, and a
+chorus counts once (:mod:`data_prep.lyric_preparation`). Everyday mood text is read
+as one segment. The distribution is
 the model's own, before calibration, which belongs to fusion.
 """
 
@@ -24,7 +26,7 @@ from tokenizers import Tokenizer
 
 from data_prep.errors import InputError, ModelFolderError
 from data_prep.language import detect_language
-from data_prep.lyrics_text import clean_lyrics, segment_lyrics
+from data_prep.lyric_preparation import DroppedLyrics, WeightedSegments, prepare
 from data_prep.model_folder import NETWORK_NAME, TOKENIZER_NAME, ModelCard, folder_hash, read_card
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
 from lyrics_model.ngrams import ngram_batch, ngram_ids
@@ -239,18 +241,17 @@ class LyricPredictor:
     def read_many(self, texts: Sequence[str], *, as_mood: bool = False) -> list[LyricReading]:
         """Read several texts in few network runs; as :meth:`read` for each."""
         prepared = [self._prepare(text, as_mood) for text in texts]
-        flat = [segment for segments, _, _ in prepared for segment in segments]
+        flat = [text for segments, _, _ in prepared if segments for text in segments.segments]
         distributions = self.distributions(flat) if flat else np.zeros((0, N_EMOTIONS))
         readings = []
         start = 0
         for segments, language, reason in prepared:
-            own = distributions[start : start + len(segments)]
-            start += len(segments)
-            if not segments:
+            if segments is None:
                 readings.append(LyricReading(None, language, reason))
                 continue
-            weights = np.array([len(segment.split()) for segment in segments], dtype=np.float32)
-            mean = (weights @ own / weights.sum()).astype(np.float32)
+            own = distributions[start : start + len(segments.segments)]
+            start += len(segments.segments)
+            mean = segments.mean(own)
             readings.append(
                 LyricReading(
                     distribution=mean / mean.sum(),
@@ -259,14 +260,16 @@ class LyricPredictor:
                     segments=tuple(
                         SegmentReading(segment, distribution.astype(np.float32), float(weight))
                         for segment, distribution, weight in zip(
-                            segments, own, weights, strict=True
+                            segments.segments, own, segments.weights, strict=True
                         )
                     ),
                 )
             )
         return readings
 
-    def _prepare(self, text: str, as_mood: bool) -> tuple[list[str], str | None, str | None]:
+    def _prepare(
+        self, text: str, as_mood: bool
+    ) -> tuple[WeightedSegments | None, str | None, str | None]:
         """Segments to read, the language, and the reason why there is nothing to read."""
         if not text.strip():
             raise InputError("the text is empty: expected words in Korean or English")
@@ -277,13 +280,14 @@ class LyricPredictor:
             )
         verdict = detect_language(text)
         if verdict.language is None:
-            return [], None, verdict.reason
+            return None, None, verdict.reason
         if as_mood:
-            return [text.strip()], verdict.language, None
-        segments = [s for s in segment_lyrics(clean_lyrics(text)) if s.strip()]
-        if not segments:
-            return [], verdict.language, "no words are left after cleaning"
-        return segments, verdict.language, None
+            whole = WeightedSegments((text.strip(),), np.ones(1, dtype=np.float32))
+            return whole, verdict.language, None
+        prepared = prepare(text)
+        if isinstance(prepared, DroppedLyrics):
+            return None, verdict.language, prepared.reason
+        return prepared.segments, verdict.language, None
 
 
 def _token_batches(lengths: Sequence[int]) -> list[list[int]]:

@@ -99,7 +99,8 @@ def test_the_served_folder_says_what_the_network_says(tuned, served) -> None:
     np.testing.assert_allclose(native["kote"], kote, atol=0.05)
     np.testing.assert_allclose(native["aihub_single_7"], seven, atol=0.05)
     np.testing.assert_allclose(predictor.distributions(TEXTS).sum(axis=1), 1, atol=1e-5)
-    song = predictor.read("\n".join(TEXTS * 3))
+    more = ["비가 오는 창가에서", "나는 편지를 쓴다", "the night is cold and long"]
+    song = predictor.read("\n".join([*TEXTS, *more]))
     assert song.distribution is not None
     assert len(song.segments) > 1
 
