@@ -17,7 +17,6 @@ REPORT: Final = "report.json"
 TEXT: Final = "report.md"
 LOSSES: Final = "losses.png"
 PERPLEXITIES: Final = "perplexities.png"
-_SMOOTHED_OVER: Final = 50
 
 
 @dataclass(frozen=True)
@@ -158,7 +157,7 @@ def _ends(losses: tuple[float, ...]) -> tuple[tuple[float, ...], tuple[float, ..
     return losses[:tenth], losses[-tenth:]
 
 
-def smoothed(values: tuple[float, ...], over: int = _SMOOTHED_OVER) -> NDArray[np.float64]:
+def smoothed(values: tuple[float, ...], over: int) -> NDArray[np.float64]:
     """Mean of each value and the ones before it, at most ``over`` of them."""
     sums = np.concatenate([[0.0], np.cumsum(values)])
     ends = np.arange(1, len(sums))
@@ -177,7 +176,8 @@ def _draw_losses(report: DaptReport, path: Path) -> None:
         steps = np.arange(start + 1, start + 1 + len(stage.losses))
         colour = f"C{number % 10}"
         axes.plot(steps, stage.losses, color=colour, alpha=0.25, linewidth=0.8)
-        axes.plot(steps, smoothed(stage.losses), color=colour, label=stage.name)
+        over = max(5, len(stage.losses) // 50)
+        axes.plot(steps, smoothed(stage.losses, over), color=colour, label=stage.name)
         start += len(stage.losses)
         if number < len(report.stages) - 1:
             axes.axvline(start + 0.5, color="grey", linewidth=0.6, linestyle=":")
