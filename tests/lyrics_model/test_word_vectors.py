@@ -84,11 +84,14 @@ def test_pieces_sum_to_the_words_they_stand_in() -> None:
 
 
 def test_piece_vectors_are_kept(tmp_path: Path) -> None:
-    kept = PieceVectors(np.ones((3, 2), dtype=np.float32), np.array([True, False, True]))
+    kept = PieceVectors(
+        np.ones((3, 2), dtype=np.float32), np.array([True, False, True]), {"ko": 2, "en": 1}
+    )
     kept.save(tmp_path / "vectors.npz")
     again = PieceVectors.load(tmp_path / "vectors.npz")
     np.testing.assert_array_equal(again.table, kept.table)
     np.testing.assert_array_equal(again.known, kept.known)
+    assert again.words == kept.words
 
 
 def test_english_vectors_in_three_formats_are_the_same(tmp_path: Path) -> None:
