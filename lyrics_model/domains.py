@@ -33,6 +33,8 @@ REPORT: Final = "overlap.json"
 HEATMAP: Final = "overlap-heatmap.png"
 CHART: Final = "overlap-chart.png"
 _WORD: Final = re.compile(r"[^\W\d_]+")
+MOST_TEXTS: Final = 500_000
+_START: Final = 1 << 20
 _MOST_COUNTED: Final = 2_000_000
 _TEXTS_AT_ONCE: Final = 4_096
 
@@ -94,6 +96,7 @@ def compare_domains(
     unit: Unit = "words",
     tokenizer: Any = None,
     stopwords: frozenset[str] = STOPWORDS,
+    most_texts: int = MOST_TEXTS,
     say: Callable[[str], None] = print,
 ) -> VocabularyOverlap:
     """Read the domains and compare their vocabularies.
@@ -108,6 +111,8 @@ def compare_domains(
         ``"pieces"`` counts the pieces of this transformers tokenizer.
     stopwords
         Words that are not counted; not used with pieces.
+    most_texts
+        A larger file is sampled (as published): about so many of its lines, evenly spread.
 
     Raises
     ------
@@ -124,10 +129,11 @@ def compare_domains(
     for name, path in domains.items():
         if not path.is_file():
             raise InputError(f"{path}: there is no such text file")
+        texts = read_texts(path, most_texts)
         if unit == "pieces":
-            vocabularies[name] = frequent_pieces(read_texts(path), size, tokenizer)
+            vocabularies[name] = frequent_pieces(texts, size, tokenizer)
         else:
-            vocabularies[name] = frequent_words(read_texts(path), size, stopwords=stopwords)
+            vocabularies[name] = frequent_words(texts, size, stopwords=stopwords)
         if not vocabularies[name]:
             raise InputError(f"{path} holds no words: expected UTF-8, one text per line")
         say(f"{name}: {len(vocabularies[name]):,} most frequent {unit} counted")
@@ -189,11 +195,19 @@ def frequent_pieces(texts: Iterable[str], size: int, tokenizer: Any) -> list[str
     )
 
 
-def read_texts(path: Path) -> Iterator[str]:
-    """Texts of a file, one per line; blank lines and those that are not UTF-8 passed over."""
+def read_texts(path: Path, most: int = MOST_TEXTS) -> Iterator[str]:
+    """Texts of a file, one per line; blank lines and those that are not UTF-8 passed over.
+
+    Of a file with more than about ``most`` lines, every second, third, … is read; their
+    number is judged by the first megabyte.
+    """
     with path.open("rb") as source:
-        for line, _ in read_lines(source):
-            text = decode_line(line)
+        start = source.read(_START)
+        lines = path.stat().st_size / max(len(start), 1) * max(start.count(b"\n"), 1)
+        every = max(1, round(lines / most))
+        source.seek(0)
+        for number, (line, _) in enumerate(read_lines(source)):
+            text = None if number % every else decode_line(line)
             if text:
                 yield text
 

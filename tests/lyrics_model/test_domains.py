@@ -80,6 +80,14 @@ def test_files_are_read_whatever_is_in_them(tmp_path: Path) -> None:
     assert list(read_texts(tmp_path / "a.txt")) == ["하나", "둘 셋", "넷"]
 
 
+def test_a_large_file_is_sampled_evenly(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_text("".join(f"{number:04d}\n" for number in range(1_000)), encoding="utf-8")
+    numbers = [int(text) for text in read_texts(path, 250)]
+    assert numbers == list(range(0, 1_000, 4))
+    assert len(list(read_texts(path, 1_000))) == 1_000
+
+
 def test_domains_are_compared_written_and_drawn(tmp_path: Path) -> None:
     (tmp_path / "lyrics.txt").write_text("\n".join(TEXTS), encoding="utf-8")
     (tmp_path / "talk.txt").write_text("\n".join(TEXTS[::2]), encoding="utf-8")
