@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from app.training_commands import DEFAULT_WORK, WorkOption, needs_extra
+from data_prep.errors import InputError
 
 OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the tables.")]
 CardOption = Annotated[
@@ -31,6 +32,66 @@ evaluate_app = typer.Typer(
 @evaluate_app.command("lyrics")
 def evaluate_lyrics(
     out: OutOption,
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[MODEL…]",
+            help="With --compare: model folders, or constant, linear, embedded.",
+        ),
+    ] = None,
+    compare: Annotated[
+        bool,
+        typer.Option("--compare", help="Measure the models named side by side: A B C."),
+    ] = False,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="Labelled texts of your own (csv, tsv, jsonl, parquet), not the committed tests.",
+        ),
+    ] = None,
+    text_column: Annotated[str, typer.Option("--text-column", metavar="NAME")] = "text",
+    label_column: Annotated[
+        str,
+        typer.Option(
+            "--label-column", metavar="NAME", help="One label, or several joined by ',' or '|'."
+        ),
+    ] = "emotion",
+    label_set: Annotated[
+        str,
+        typer.Option(
+            "--label-set",
+            metavar="SET",
+            help="What the labels are: six (English or Korean), kote, goemotions, aihub-60, "
+            "aihub-7, quadrants.",
+        ),
+    ] = "six",
+    training_table: Annotated[
+        Path | None,
+        typer.Option(
+            "--training-table",
+            metavar="FILE",
+            help="Labelled training texts with the same columns: the label similarity is computed "
+            "from them, and the model 'linear' fitted on them.",
+        ),
+    ] = None,
+    similarity: Annotated[
+        Path | None,
+        typer.Option(
+            "--similarity", metavar="FILE", help="A label similarity that was saved before."
+        ),
+    ] = None,
+    as_songs: Annotated[
+        bool,
+        typer.Option("--as-songs", help="Read each text as a song's words, in segments."),
+    ] = False,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            "--threshold", min=0.01, max=0.99, help="Least probability of a native label."
+        ),
+    ] = 0.3,
     model: Annotated[
         Path | None,
         typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
@@ -42,8 +103,51 @@ def evaluate_lyrics(
     write_card: CardOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tables of the lyric branch: lyrics.json and lyrics.md."""
+    """Tables of the lyric branch: on the committed tests, or on a labelled table of your own."""
+    names = list(models or ())
+    if names and not compare:
+        raise InputError(f"{' '.join(names)}: to measure models side by side, give --compare")
+    if compare and len(names) < 2:
+        raise InputError(
+            "--compare needs two models or more: folders, or constant, linear, embedded"
+        )
+    if write_card and (compare or table is not None):
+        raise InputError(
+            "--write-card goes with the committed tests, not with --table and --compare"
+        )
+    if table is None:
+        for option, given in (
+            ("--training-table", training_table is not None),
+            ("--similarity", similarity is not None),
+            ("--as-songs", as_songs),
+            ("--label-set", label_set != "six"),
+        ):
+            if given:
+                raise InputError(f"{option} goes with --table")
     with needs_extra("evaluate lyrics"):
+        if table is not None:
+            from app.table_evaluation import TableOptions, evaluate_table
+
+            options = TableOptions(
+                table=table,
+                text_column=text_column,
+                label_column=label_column,
+                label_set=label_set,
+                training_table=training_table,
+                similarity=similarity,
+                as_songs=as_songs,
+                threshold=threshold,
+            )
+            results, shown = evaluate_table(out, options, names if compare else None, model)
+            _show(results, shown, as_json)
+            if results["left_out"]:
+                raise typer.Exit(1)
+            return
+        if compare:
+            from app.table_evaluation import compare_on_tests
+
+            _show(compare_on_tests(out, names), out / "comparison.md", as_json)
+            return
         from fusion import evaluation_lyrics
         from fusion.analysis import load_lyric_predictor
         from fusion.model_cards import write_model_card

@@ -6,6 +6,10 @@ through the model together, in batches of similar length where the predictor can
 (``OUT.part``), which becomes the output once every row is there. An interrupted
 run goes on after the last row of that file, if it was made from the same table
 with the same models and settings.
+
+A quantised network's answer depends a little on what else is in its batch. So a
+run that goes on within a window reads the words of the whole window again, and
+its output is that of an uninterrupted run to the last digit.
 """
 
 from __future__ import annotations
@@ -108,8 +112,8 @@ def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
         raise InputError(f"{out} is the table itself: give --out another name")
     table = open_song_stream(path)
     finished = _FinishedRows(out.with_name(out.name + ".part"), _signature(table, analyser))
-    resumed = finished.resume()
-    _analyse_rows(table, analyser, finished, resumed)
+    resumed, window = finished.resume()
+    _analyse_rows(table, analyser, finished, resumed, window)
     renamed = {c: f"input_{c}" for c in table.columns if c in RESULT_COLUMNS}
     failures = FailureLog()
     write_analysed(out, table, renamed, _finished_rows(table, finished, failures))
@@ -143,16 +147,19 @@ def flat_result(analysis: Analysis) -> dict[str, Any]:
 
 
 def _analyse_rows(
-    table: SongStream, analyser: SongAnalyser, finished: _FinishedRows, done: int
+    table: SongStream, analyser: SongAnalyser, finished: _FinishedRows, done: int, window: int
 ) -> None:
+    """Analyse what follows ``done`` rows, of which the last lay in a window that begins there."""
     progress = Progress(table.length, "rows", done=done)
     try:
         with finished.appending():
-            for window in _windows(table.records(after=done)):
-                for item, words in zip(window, _words(window, analyser), strict=True):
-                    result = _result(item, words, analyser)
-                    finished.add(item.record.row, result)
-                    progress.advance(failed=ERROR_COLUMN in result)
+            for items in _windows(table.records(after=window - 1)):
+                start = items[0].record.row
+                for item, words in zip(items, _words(items, analyser, done), strict=True):
+                    if item.record.row > done:
+                        result = _result(item, words, analyser)
+                        finished.add(item.record.row, start, result)
+                        progress.advance(failed=ERROR_COLUMN in result)
     except KeyboardInterrupt:
         progress.close()
         print(
@@ -206,10 +213,12 @@ def _item(record: SongRecord) -> _Item:
 
 
 def _words(
-    window: Sequence[_Item], analyser: SongAnalyser
+    window: Sequence[_Item], analyser: SongAnalyser, done: int
 ) -> Iterator[LyricReading | Exception | None]:
-    """What the words of each row say; ``None`` for a row without any."""
-    asked = [item for item in window if item.error is None and item.text is not None]
+    """What the words of each row say; ``None`` for a row without any, or one that is done."""
+    asked = []
+    if window[-1].record.row > done:
+        asked = [item for item in window if item.error is None and item.text is not None]
     predictor: object = analyser.lyric_predictor if asked else None
     together: dict[int, LyricReading | Exception] = {}
     if isinstance(predictor, _ReadsMany):
@@ -221,7 +230,7 @@ def _words(
                 item.record.row: reading for item, reading in zip(alike, readings, strict=True)
             }
     for item in window:
-        if item.error is not None or item.text is None:
+        if item.error is not None or item.text is None or item.record.row <= done:
             yield None
         elif item.record.row in together:
             yield together[item.record.row]
@@ -309,13 +318,13 @@ class _FinishedRows:
         self._file: IO[bytes] | None = None
         self._waiting: list[bytes] = []
 
-    def resume(self) -> int:
-        """Number of rows an earlier run finished; 0, and a fresh file, if it was another run's.
+    def resume(self) -> tuple[int, int]:
+        """Rows that an earlier run finished, and the first row of the window the last lay in.
 
-        What follows the last whole line is cut off: an interruption may have
-        fallen into the middle of one.
+        None, and a fresh file, if it was another run's. What follows the last whole
+        line is cut off: an interruption may have fallen into the middle of one.
         """
-        done, end = 0, 0
+        done, window, end = 0, 1, 0
         if self.path.is_file():
             with self.path.open("rb") as lines:
                 first = lines.readline()
@@ -323,16 +332,18 @@ class _FinishedRows:
                     end = len(first)
                     for line in lines:
                         content = _parsed(line)
-                        if content.get("row") != done + 1 or "result" not in content:
+                        if content.get("row") != done + 1 or not {"window", "result"} <= set(
+                            content
+                        ):
                             break
-                        done += 1
+                        done, window = content["row"], content["window"]
                         end += len(line)
         if done:
             with self.path.open("r+b") as lines:
                 lines.truncate(end)
         else:
             self.path.write_bytes(json.dumps({"signature": self._signature}).encode() + b"\n")
-        return done
+        return done, window
 
     def results(self) -> Iterator[dict[str, Any]]:
         """Results of all rows, in order."""
@@ -341,9 +352,10 @@ class _FinishedRows:
             for line in lines:
                 yield _parsed(line)["result"]
 
-    def add(self, row: int, result: Mapping[str, Any]) -> None:
-        """Append one row; it is on disk after a few more."""
-        line = json.dumps({"row": row, "result": result}, ensure_ascii=False) + "\n"
+    def add(self, row: int, window: int, result: Mapping[str, Any]) -> None:
+        """Append one row of a window; it is on disk after a few more."""
+        content = {"row": row, "window": window, "result": result}
+        line = json.dumps(content, ensure_ascii=False) + "\n"
         self._waiting.append(line.encode("utf-8", "replace"))
         if len(self._waiting) >= ROWS_PER_WRITE:
             self._flush()

@@ -35,6 +35,7 @@ Members = NDArray[np.bool_]
 
 EXACT_BELOW: Final = 25  # discordant pairs from which on McNemar's statistic is chi-square enough
 
+_RESAMPLES_AT_ONCE: Final = 32
 _SMALLEST: Final = 1e-12  # a probability of zero would make the likelihood infinite
 
 
@@ -48,21 +49,25 @@ def top_k_agreement(reference: Floats, estimated: Floats, k: int) -> float:
     k
         1, 2 or 3 in the published tables.
     """
-    return float(np.mean(_shared_of_top(reference, estimated, k) == k))
+    return float(np.mean(shared_of_top(reference, estimated, k) == k))
 
 
 def less_strict_top1(reference: Floats, estimated: Floats) -> float:
     """Share of rows whose sets of the two strongest share at least one emotion."""
-    return float(np.mean(_shared_of_top(reference, estimated, 2) >= 1))
+    return float(np.mean(shared_of_top(reference, estimated, 2) >= 1))
 
 
 def less_strict_top2(reference: Floats, estimated: Floats) -> float:
     """Share of rows whose sets of the three strongest share at least two emotions."""
-    return float(np.mean(_shared_of_top(reference, estimated, 3) >= 2))
+    return float(np.mean(shared_of_top(reference, estimated, 3) >= 2))
 
 
-def _shared_of_top(reference: Floats, estimated: Floats, k: int) -> NDArray[np.int64]:
-    """How many of the k strongest columns each pair of rows has in common, (n,)."""
+def shared_of_top(reference: Floats, estimated: Floats, k: int) -> NDArray[np.int64]:
+    """How many of the k strongest columns each pair of rows has in common, (n,).
+
+    Top-k agreement is the share of rows with k; the less strict forms are those
+    with at least one of two, and two of three.
+    """
     reference, estimated = np.asarray(reference), np.asarray(estimated)
     if reference.ndim != 2 or reference.shape != estimated.shape or not len(reference):
         raise InputError(
@@ -174,13 +179,19 @@ def reliability(confidence: Floats, right: Members, n_bins: int = 15) -> Reliabi
         )
     if n_bins < 1:
         raise InputError(f"n_bins must be positive, got {n_bins}")
-    bins = np.clip(np.ceil(confidence * n_bins).astype(np.int64) - 1, 0, n_bins - 1)
+    bins = bin_of(confidence, n_bins)
     counts = np.bincount(bins, minlength=n_bins)
     means = []
     for values in (confidence, right.astype(np.float64)):
         sums = np.bincount(bins, weights=values, minlength=n_bins)
         means.append(np.divide(sums, counts, out=np.full(n_bins, np.nan), where=counts > 0))
     return Reliability(counts.astype(np.int64), *means)
+
+
+def bin_of(confidence: Floats, n_bins: int) -> NDArray[np.int64]:
+    """Bin 0..n_bins-1 of each confidence (n,); one on an edge is in the lower bin."""
+    bins = np.ceil(np.asarray(confidence, dtype=np.float64) * n_bins).astype(np.int64) - 1
+    return np.clip(bins, 0, n_bins - 1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -271,8 +282,15 @@ def cross_entropy(reference: Floats, estimated: Floats) -> float:
         Distributions (n, n_classes). Where the reference is one label a row,
         this is :func:`nll`; its least possible value is the reference's entropy.
     """
+    return float(cross_entropies(reference, estimated).mean())
+
+
+def cross_entropies(reference: Floats, estimated: Floats) -> NDArray[np.float64]:
+    """Each row's part of :func:`cross_entropy`, (n,)."""
     reference, estimated = _distributions(reference, estimated)
-    return float(-(reference * np.log(np.maximum(estimated, _SMALLEST))).sum(axis=1).mean())
+    logs = np.log(np.maximum(estimated, _SMALLEST))
+    entropies: NDArray[np.float64] = -(reference * logs).sum(axis=1)
+    return entropies
 
 
 def similarity_score(similarity: Floats, reference: Floats, estimated: Floats) -> float:
@@ -416,6 +434,45 @@ def bootstrap_interval(
     for i in range(n):
         drawn = generator.integers(rows, size=rows)
         values[i] = statistic(*(array[drawn] for array in arrays))
+    return percentile_interval(values, level)
+
+
+def resampled_sums(columns: Floats, *, seed: int, n: int = 1000) -> NDArray[np.float64]:
+    """Column sums over resampled rows, many times over: intervals of whatever is made of sums.
+
+    With the same seed the rows drawn are those of :func:`bootstrap_interval`, in
+    a fraction of the time.
+
+    Parameters
+    ----------
+    columns
+        (rows, columns).
+    seed, n
+        Of the resampling; number of resamplings.
+
+    Returns
+    -------
+    (n, columns).
+    """
+    columns = np.asarray(columns, dtype=np.float64)
+    if columns.ndim != 2 or not len(columns) or n < 1:
+        raise InputError(
+            f"expected columns (rows, columns) with rows > 0 and n > 0, got {columns.shape} and {n}"
+        )
+    generator = np.random.default_rng(seed)
+    rows = len(columns)
+    sums = np.empty((n, columns.shape[1]))
+    for start in range(0, n, _RESAMPLES_AT_ONCE):
+        some = range(start, min(start + _RESAMPLES_AT_ONCE, n))
+        times = np.empty((len(some), rows))  # how often each row was drawn
+        for drawn in times:
+            drawn[:] = np.bincount(generator.integers(rows, size=rows), minlength=rows)
+        sums[some.start : some.stop] = times @ columns
+    return sums
+
+
+def percentile_interval(values: Floats, level: float = 0.95) -> tuple[float, float]:
+    """Lower and upper end of the middle ``level`` of some values (n,)."""
     tail = (1.0 - level) / 2.0
     low, high = np.quantile(values, [tail, 1.0 - tail])
     return float(low), float(high)

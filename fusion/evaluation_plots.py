@@ -143,4 +143,5 @@ def _figure(width: float, height: float) -> Figure:
 
 
 def _save(figure: Figure, path: Path) -> None:
-    figure.savefig(path, dpi=_DPI, metadata={"Software": None})
+    # "tight" keeps long names beside a large matrix from being cut off.
+    figure.savefig(path, dpi=_DPI, bbox_inches="tight", metadata={"Software": None})

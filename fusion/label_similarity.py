@@ -22,7 +22,7 @@ A label that no training row has is like itself alone.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, get_args
@@ -30,9 +30,9 @@ from typing import Final, Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import InputError
+from data_prep.errors import InputError, MissingDataError
 from data_prep.readers import goemotions, kote, kpoem
-from data_prep.readers.labelled_table import SIX, LabelledTable, LabelSet
+from data_prep.readers.labelled_table import SIX, LabelledTable, LabelSet, label_set_of
 from data_prep.readers.row import TextRow
 from data_prep.taxonomy import project
 from lyrics_model.ngrams import ngram_ids
@@ -211,12 +211,28 @@ def similarity_of_rows(
     return LabelSimilarity(label_set.name, label_set.labels, matrix, method, source, len(texts))
 
 
-def similarity_of_table(table: LabelledTable) -> LabelSimilarity:
-    """S of a user's own labelled training table; rows that cannot be used are passed over."""
+def similarities_of_table(table: LabelledTable) -> list[LabelSimilarity]:
+    """S of a user's own labelled training table, and of the six its labels are projected onto.
+
+    Rows that cannot be used are passed over.
+
+    Raises
+    ------
+    InputError
+        If none can be used.
+    """
     rows = [row for row in table.rows() if row.shares is not None]
-    shares = [row.shares for row in rows if row.shares is not None]
-    stacked = np.stack(shares) if shares else np.zeros((0, len(table.label_set.labels)))
-    return similarity_of_rows(table.label_set, [row.text for row in rows], stacked, table.path.name)
+    texts = [row.text for row in rows]
+    shares = np.array([row.shares for row in rows]).reshape(len(rows), len(table.label_set.labels))
+    found = [similarity_of_rows(table.label_set, texts, shares, table.name)]
+    if table.label_set.name != SIX:
+        six = project(table.label_set.name, shares)
+        mapped = np.flatnonzero(six.any(axis=1))
+        if len(mapped):
+            source = f"{table.name}, projected onto the six"
+            texts = [texts[i] for i in mapped]
+            found.append(similarity_of_rows(label_set_of(SIX), texts, six[mapped], source))
+    return found
 
 
 def similarity_of_training_data(label_set: LabelSet) -> LabelSimilarity | None:
@@ -250,6 +266,56 @@ def similarity_of_training_data(label_set: LabelSet) -> LabelSimilarity | None:
     return LabelSimilarity(
         label_set.name, label_set.labels, matrix, "co-occurrence", source, len(shares_of_set)
     )
+
+
+def similarities_for(
+    label_set: LabelSet,
+    *,
+    file: Path | None = None,
+    training: LabelledTable | None = None,
+    say: Callable[[str], None] = print,
+) -> dict[str, LabelSimilarity]:
+    """S of a label set, and of the six it is projected onto: from where it can be had.
+
+    Parameters
+    ----------
+    file
+        What :meth:`LabelSimilarity.save` wrote, for ``label_set``.
+    training
+        A labelled training table with labels of ``label_set``.
+    say
+        Told what could not be computed, and what to give.
+
+    Returns
+    -------
+    Key of a label set → S; without those that cannot be had.
+
+    Raises
+    ------
+    InputError
+        If the file or the table cannot be used.
+    """
+    found: dict[str, LabelSimilarity] = {}
+    if training is not None:
+        found |= {s.label_set: s for s in similarities_of_table(training)}
+    if file is not None:
+        found[label_set.name] = LabelSimilarity.load(file, label_set)
+    for wanted in (label_set, label_set_of(SIX)):
+        if wanted.name in found:
+            continue
+        try:
+            computed = similarity_of_training_data(wanted)
+        except MissingDataError as error:
+            say(f"no similarity-weighted score of {wanted.name}: {error}")
+            continue
+        if computed is None:
+            say(
+                f"no similarity-weighted score of {wanted.name}: "
+                "its training texts are yours, give them with --training-table"
+            )
+        else:
+            found[wanted.name] = computed
+    return found
 
 
 def _korean_shares() -> NDArray[np.float32]:

@@ -110,13 +110,13 @@ class LabelledTable:
 
     Attributes
     ----------
-    path, label_set
-        The file, and what its labels are.
+    name, label_set
+        Of the file, and what its labels are.
     length
         Number of rows.
     """
 
-    path: Path
+    name: str
     label_set: LabelSet
     length: int
     _rows: Callable[[], Iterator[LabelledRow]]
@@ -178,7 +178,7 @@ def open_labelled_table(
     reader = _LabelReader(label_set)
     text, label = columns
     return LabelledTable(
-        path, label_set, table.length, lambda: _table_rows(table, reader, text, label)
+        path.name, label_set, table.length, lambda: _table_rows(table, reader, text, label)
     )
 
 
@@ -242,7 +242,7 @@ def _published(path: Path, label_set: LabelSet) -> LabelledTable:
                 number += 1
                 yield LabelledRow(number, "", None, reason, problem)
 
-    return LabelledTable(path, label_set, report.n_read, labelled)
+    return LabelledTable(path.name, label_set, report.n_read, labelled)
 
 
 class _NoLabelError(Exception):

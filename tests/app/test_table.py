@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow
 import pytest
 from pyarrow import parquet
@@ -15,6 +16,7 @@ from app import table as table_module
 from app.table import ROWS_PER_WINDOW, analyse_table, is_sentence
 from app.table_files import RESULT_COLUMNS
 from data_prep.errors import InputError, ModelFolderError
+from lyrics_model.predictor import LyricReading
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
 
@@ -331,6 +333,41 @@ def test_a_killed_run_resumes_to_the_identical_file(folder, analyser, reads_many
     assert sorted(p.name for p in folder.iterdir() if "out" in p.name) == [out.name]
 
 
+def test_a_run_killed_within_a_window_reads_the_window_as_it_was(folder, analyser, monkeypatch):
+    """A quantised network's answers depend on the batch; the output must not show it."""
+
+    class OfTheBatch:
+        model_hash = "of the batch"
+
+        def read_many(self, texts, *, as_mood=False):
+            joy = len("".join(texts)) % 997 / 1000
+            rest = (1 - joy) / 5
+            six = np.array([joy, rest, rest, rest, rest, rest], np.float32)
+            return [LyricReading(six, "en", None)] * len(texts)
+
+    analyser._lyric_predictor = OfTheBatch()
+    rows = [{"id": str(i), "text": f"text {i}"} for i in range(ROWS_PER_WINDOW * 3)]
+    table = write(folder / "in.csv", rows)
+    analyse_table(table, folder / "whole.csv", analyser)
+    combine, combined = analyser.combine, 0
+
+    def interrupted(*arguments, **options):
+        nonlocal combined
+        combined += 1
+        if combined in (ROWS_PER_WINDOW + 40, ROWS_PER_WINDOW + 90):
+            raise KeyboardInterrupt
+        return combine(*arguments, **options)
+
+    monkeypatch.setattr(analyser, "combine", interrupted)
+    for _ in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            analyse_table(table, folder / "out.csv", analyser)
+    report = analyse_table(table, folder / "out.csv", analyser)
+    assert report.resumed == ROWS_PER_WINDOW + 88
+    assert combined == len(rows) + 2  # each row once, but for those that were interrupted
+    assert (folder / "out.csv").read_bytes() == (folder / "whole.csv").read_bytes()
+
+
 def test_a_run_killed_while_it_writes_the_output_does_no_row_again(
     folder, analyser, reads_many, monkeypatch
 ):
@@ -351,7 +388,9 @@ def test_a_run_killed_while_it_writes_the_output_does_no_row_again(
     assert len(read(folder / "out.csv")) == 200
 
 
-@pytest.mark.parametrize("damage", [b"\0" * 64, b'{"row": 60, "result": {}}\n', b"\n\n"])
+@pytest.mark.parametrize(
+    "damage", [b"\0" * 64, b'{"row": 60, "window": 1, "result": {}}\n', b"\n\n"]
+)
 def test_what_follows_the_last_whole_row_is_cut_off(folder, analyser, reads_many, damage):
     rows = [{"id": str(i), "text": "joy"} for i in range(ROWS_PER_WINDOW * 2)]
     table = write(folder / "in.csv", rows)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import tracemalloc
 
-from conftest import Reading, leaning
+import numpy as np
 
 from app import table as table_module
 from app.table import analyse_table
+from lyrics_model.predictor import LyricReading
 
 ROWS = 100_000
 BOUND = 8_000_000  # bytes; the ids alone would take more
@@ -21,7 +22,7 @@ def test_a_hundred_thousand_rows(tmp_path, analyser, monkeypatch) -> None:
         model_hash = "stub"
 
         def read_many(self, texts, *, as_mood=False):
-            return [Reading(leaning(3))] * len(texts)
+            return [LyricReading(np.full(6, 1 / 6, np.float32), "ko", None)] * len(texts)
 
     analyser._lyric_predictor = Stub()
     monkeypatch.setattr(analyser, "combine", lambda *_, **__: analysis)

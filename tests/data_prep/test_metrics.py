@@ -261,6 +261,18 @@ def test_bootstrap_interval_holds_the_value_and_is_seeded() -> None:
     assert again == (low, high)
 
 
+def test_resampled_sums_are_those_of_the_bootstrap() -> None:
+    generator = np.random.default_rng(5)
+    values = generator.normal(size=70)
+    sums = metrics.resampled_sums(np.stack([values, np.ones(70)], axis=1), seed=6, n=90)
+    assert sums.shape == (90, 2)
+    assert np.all(sums[:, 1] == 70)
+    interval = metrics.percentile_interval(sums[:, 0] / 70)
+    means = metrics.bootstrap_interval(lambda rows: float(rows.mean()), values, seed=6, n=90)
+    assert interval == pytest.approx(means)
+    assert metrics.percentile_interval(np.arange(101.0), level=0.9) == pytest.approx((5, 95))
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -286,6 +298,9 @@ def test_bootstrap_interval_holds_the_value_and_is_seeded() -> None:
         lambda: metrics.mcnemar(np.array([True]), np.array([True, False])),
         lambda: metrics.pearson_r(np.array([1.0]), np.array([1.0])),
         lambda: metrics.bootstrap_interval(np.mean, np.array([]), seed=0),
+        lambda: metrics.resampled_sums(np.zeros((0, 2)), seed=0),
+        lambda: metrics.resampled_sums(np.zeros(3), seed=0),
+        lambda: metrics.resampled_sums(np.zeros((3, 1)), seed=0, n=0),
     ],
 )
 def test_input_that_cannot_be_measured(call) -> None:

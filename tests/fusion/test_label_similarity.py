@@ -14,8 +14,9 @@ from data_prep.readers.labelled_table import LabelSet, label_set_of, open_labell
 from fusion.label_similarity import (
     LabelSimilarity,
     co_occurrence,
+    similarities_for,
+    similarities_of_table,
     similarity_of_rows,
-    similarity_of_table,
     similarity_of_training_data,
     text_likeness,
 )
@@ -98,7 +99,7 @@ def test_of_a_table_of_ones_own(tmp_path: Path) -> None:
     table = open_labelled_table(
         path, label_set_of("six"), text_column="text", label_column="emotion"
     )
-    found = similarity_of_table(table)
+    (found,) = similarities_of_table(table)
     assert (found.rows, found.source) == (3, "training.csv")
     assert found.matrix[0, 2] == pytest.approx(1 / np.sqrt(2))
     path.write_text("text,emotion\naa,bliss\n", encoding="utf-8")
@@ -106,7 +107,32 @@ def test_of_a_table_of_ones_own(tmp_path: Path) -> None:
         path, label_set_of("six"), text_column="text", label_column="emotion"
     )
     with pytest.raises(InputError, match="no row"):
-        similarity_of_table(table)
+        similarities_of_table(table)
+
+
+def test_where_it_is_taken_from(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setenv("MAEUM_DATA", str(tmp_path / "nowhere"))
+    kote, said = label_set_of("kote"), list[str]()
+    assert similarities_for(kote, say=said.append) == {}
+    assert len(said) == 2
+    assert "MAEUM_DATA" in said[0]
+    path = tmp_path / "training.jsonl"
+    values = [["기쁨", "행복"], ["슬픔"], ["행복", "안심/신뢰"], ["기쁨"]]
+    lines = (json.dumps({"text": f"t{i}", "emotion": v}) for i, v in enumerate(values))
+    path.write_text("\n".join(lines), encoding="utf-8")
+    table = open_labelled_table(path, kote, text_column="text", label_column="emotion")
+    found = similarities_for(kote, training=table, say=said.append)
+    assert (set(found), len(said)) == ({"kote", "six"}, 2)
+    joy, happy = (kote.labels.index(label) for label in ("기쁨", "행복"))
+    assert found["kote"].matrix[joy, happy] == pytest.approx(0.5)
+    # Projected: joy, sadness, half joy and half calm, joy.
+    assert found["six"].matrix[0, 2] == pytest.approx(0.25 / np.sqrt(2.25 * 0.25))
+    LabelSimilarity("kote", kote.labels, np.eye(44), "texts", "mine", 1).save(tmp_path / "s.json")
+    found = similarities_for(kote, file=tmp_path / "s.json", training=table, say=said.append)
+    assert found["kote"].source == "mine"
+    assert found["six"].rows == 4
+    similarities_for(label_set_of("aihub-7"), say=said.append)
+    assert "--training-table" in said[2]
 
 
 @pytest.mark.skipif(not data_root().is_dir(), reason="MAEUM_DATA is not there")
