@@ -105,10 +105,12 @@ def quantise_linear(encoder: nn.Module, compute: torch.dtype) -> int:
     """
     bitsandbytes = import_module("bitsandbytes")
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    found = [
-        (name, module) for name, module in encoder.named_modules() if type(module) is nn.Linear
-    ]
-    for name, linear in found:
+    names = [name for name, module in encoder.named_modules() if type(module) is nn.Linear]
+    if not names:
+        raise InputError("the encoder has no linear layer that four-bit weights could replace")
+    for name in names:
+        parent, _, own = name.rpartition(".")
+        linear = cast(nn.Linear, encoder.get_submodule(name))
         four = bitsandbytes.nn.Linear4bit(
             linear.in_features,
             linear.out_features,
@@ -125,8 +127,9 @@ def quantise_linear(encoder: nn.Module, compute: torch.dtype) -> int:
         )
         if linear.bias is not None:
             four.bias = nn.Parameter(linear.bias.data, requires_grad=False)
-        parent, _, own = name.rpartition(".")
         setattr(encoder.get_submodule(parent), own, four.to(device))
-    if not found:
-        raise InputError("the encoder has no linear layer that four-bit weights could replace")
-    return len(found)
+    for parameter in encoder.parameters():
+        if parameter.is_floating_point():
+            # A view into the file of the weights would keep all of it in memory.
+            parameter.data = parameter.data.clone()
+    return len(names)

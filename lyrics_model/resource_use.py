@@ -17,19 +17,20 @@ _MEBIBYTE: Final = 1024.0 * 1024.0
 class ResourceUse(L.Callback):
     """Measures a training from its first step to its last; interrupted runs add up.
 
-    ``figures`` holds seconds, steps, the peak of resident memory in MiB (of this
-    process since training began, where the system can tell, which ``peak_of``
-    says), what was resident when it began, and the peak of memory on a CUDA
-    device, 0 without one.
+    ``figures`` holds seconds by the clock and of the processor (of all threads), the
+    peak of resident memory in MiB (of this process since training began, where the
+    system can tell, which ``peak_resident_of`` says), what was resident when it
+    began, and the peak of memory on a CUDA device, 0 without one.
     """
 
     def __init__(self) -> None:
         self.seconds = 0.0
+        self.cpu_seconds = 0.0
         self.resident_before = 0.0
         self.peak_resident = 0.0
         self.peak_cuda = 0.0
         self.peak_of = "training"
-        self._started: float | None = None
+        self._started: tuple[float, float] | None = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start counting."""
@@ -39,12 +40,14 @@ class ResourceUse(L.Callback):
             self.resident_before = resident_mib()
         if torch.cuda.is_available():
             torch.cuda.reset_peak_memory_stats()
-        self._started = time.monotonic()
+        self._started = time.monotonic(), time.process_time()
 
     def state_dict(self) -> dict[str, Any]:
         """Saved with every checkpoint."""
+        seconds, cpu_seconds = self._seconds()
         return {
-            "seconds": self._seconds(),
+            "seconds": seconds,
+            "cpu_seconds": cpu_seconds,
             "resident_before": self.resident_before,
             "peak_resident": max(self.peak_resident, peak_resident_mib()),
             "peak_cuda": max(self.peak_cuda, _peak_cuda_mib()),
@@ -65,16 +68,21 @@ class ResourceUse(L.Callback):
         """For ``metrics.json``."""
         return {
             "seconds": round(self.seconds, 2),
+            "cpu_seconds": round(self.cpu_seconds, 2),
             "resident_before_mib": round(self.resident_before, 1),
             "peak_resident_mib": round(self.peak_resident, 1),
             "peak_resident_of": self.peak_of,
             "peak_cuda_mib": round(self.peak_cuda, 1),
         }
 
-    def _seconds(self) -> float:
+    def _seconds(self) -> tuple[float, float]:
         if self._started is None:
-            return self.seconds
-        return self.seconds + time.monotonic() - self._started
+            return self.seconds, self.cpu_seconds
+        clock, processor = self._started
+        return (
+            self.seconds + time.monotonic() - clock,
+            self.cpu_seconds + time.process_time() - processor,
+        )
 
 
 def count_parameters(module: nn.Module) -> tuple[int, int]:

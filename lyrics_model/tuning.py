@@ -10,12 +10,10 @@ mean over sources of the macro-F1 of the six.
 from __future__ import annotations
 
 import hashlib
-import logging
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -35,6 +33,7 @@ from lyrics_model.adapters import add_adapter, check_adapter, merge_adapter
 from lyrics_model.backbone import Backbone, load_backbone
 from lyrics_model.feature_cache import FeatureCache, weights_digest
 from lyrics_model.heads import Head, TunedNetwork
+from lyrics_model.masked_training import quiet_lightning
 from lyrics_model.resource_use import ResourceUse, count_parameters
 from lyrics_model.text_encoding import TextEncoding
 from lyrics_model.tuned_folder import (
@@ -133,7 +132,7 @@ def tune(
         return folder
     for remark in data.remarks:
         say(remark)
-    say(f"encoder {digest}, {len(data):,} texts → {folder}")
+    say(f"encoder {digest}, {len(data):,} texts, on {_device_name()} → {folder}")
     run = _Run(specification, configuration, encoding, backbone, digest, work / FOLDER, say)
     if not configuration.folds:
         run.train(choose_training(data, specification, configuration), folder)
@@ -209,7 +208,8 @@ class _Run:
         )
         trained, _ = count_parameters(model)
         use = ResourceUse()
-        helping = self._fit(module, batches, folder, use)
+        with quiet_lightning():
+            helping = self._fit(module, batches, folder, use)
         if helping:
             return None
         best, last = (
@@ -362,7 +362,7 @@ class _Run:
         module = Tuning(
             model, self.specification, self.configuration, data, label_weights=None, total_steps=1
         )
-        with _quiet():
+        with quiet_lightning():
             trainer = L.Trainer(
                 accelerator="auto",
                 devices=1,
@@ -574,18 +574,6 @@ def _loggers(folder: Path, configuration: TuningConfiguration) -> list[Logger]:
 
         loggers.append(WandbLogger(project="maeum", name=folder.name, save_dir=folder))
     return loggers
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """No word of Lightning on the device it found: training has said so already."""
-    logger = logging.getLogger("lightning.pytorch")
-    level = logger.level
-    logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
 
 
 def _device_name() -> str:
