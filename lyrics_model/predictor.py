@@ -16,7 +16,7 @@ the model's own, before calibration, which belongs to fusion.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -26,8 +26,15 @@ from tokenizers import Tokenizer
 
 from data_prep.errors import InputError, ModelFolderError
 from data_prep.language import detect_language
-from data_prep.lyric_preparation import DroppedLyrics, WeightedSegments, prepare
-from data_prep.model_folder import NETWORK_NAME, TOKENIZER_NAME, ModelCard, folder_hash, read_card
+from data_prep.lyric_preparation import MAEUM, DroppedLyrics, WeightedSegments, prepare
+from data_prep.model_folder import (
+    NETWORK_NAME,
+    TOKENIZER_NAME,
+    ModelCard,
+    configuration_hash,
+    folder_hash,
+    read_card,
+)
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.normalisation import normalise
@@ -38,6 +45,9 @@ from lyrics_model.tuning_specification import activation_of
 
 MAX_CHARACTERS: Final = 100_000
 EMBEDDED: Final = Path(__file__).parent / "embedded"
+RULES: Final = 2
+"""Raised whenever code changes what is read of a text: part of the hash of an answer, so that
+a catalogue knows which songs to read again."""
 _TOKEN_BUDGET: Final = 1_024
 
 
@@ -130,7 +140,9 @@ class LyricPredictor:
 
         self.folder: Path = folder
         self.card: ModelCard = read_card(folder, "lyrics")
-        self.model_hash: str = folder_hash(folder)
+        self.model_hash: str = configuration_hash(
+            {"folder": folder_hash(folder), "preparation": asdict(MAEUM), "rules": RULES}
+        )
         tokenizer = load_tokenizer(folder / TOKENIZER_NAME)
         features = self.card.features
         self._input: _WordsAndNgrams | _WordsAlone
