@@ -5,6 +5,7 @@ Needs the extra ``train``; nothing of it is imported before the command runs.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import Annotated, Any, cast
 
@@ -166,7 +167,9 @@ def train_lyrics(
                 **given(**described),
             )
             configuration = TuningConfiguration(sources, seed=seed, **given(**settings))
-            made(tune(specification, configuration, work, threads=threads, say=say))
+            folder = tune(specification, configuration, work, threads=threads, say=say)
+        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several devices' processes, the first
+            made(folder)
         return
     refuse_options(
         {"labels": labels, "head": head} | described | settings,

@@ -79,6 +79,11 @@ class FeatureCache:
         self._type = np.dtype(np.float16 if self.per_token else np.float32)
         self._values_path = self.folder / "values.npy"
         self._done_path = self.folder / "done.npy"
+        self._values: NDArray[Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the mapped file: another process maps it anew."""
+        return self.__dict__ | {"_values": None}
 
     def missing(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
         """Those of some texts that have no features yet."""
@@ -142,7 +147,9 @@ class FeatureCache:
 
     def read(self, positions: NDArray[np.int64]) -> list[NDArray[np.float32]]:
         """Features (vectors, hidden) of some texts; every one must be there."""
-        values = np.load(self._values_path, mmap_mode="r")
+        if self._values is None:
+            self._values = np.load(self._values_path, mmap_mode="r")
+        values = self._values
         return [
             np.asarray(values[self._edges[i] : self._edges[i + 1]], dtype=np.float32)
             for i in positions

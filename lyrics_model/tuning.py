@@ -24,6 +24,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.utilities import rank_zero_only
 from numpy.typing import NDArray
 from torch import nn
 
@@ -114,6 +115,8 @@ def tune(
         If options do not fit together, nothing is left to train or validate on,
         or training diverges.
     """
+    if getattr(rank_zero_only, "rank", 0):
+        say = _nothing  # one process of several tells
     check_sources(configuration.sources, specification.label_sets)
     check_adapter(configuration.adapter)
     _check_wandb(configuration)
@@ -212,10 +215,7 @@ class _Run:
             helping = self._fit(module, batches, folder, use)
         if helping:
             return None
-        best, last = (
-            torch.load(folder / _CHECKPOINTS / name, map_location="cpu", weights_only=True)
-            for name in (_BEST, _LAST)
-        )
+        best, last = (_checkpoint(folder / _CHECKPOINTS / name) for name in (_BEST, _LAST))
         del module, model
         network = self._finished(best["state_dict"])
         judged: nn.Module = network.head if configuration.frozen else network
@@ -271,8 +271,7 @@ class _Run:
         configuration = self.configuration
         last = folder / _CHECKPOINTS / _LAST
         if last.is_file() and _has_stopped(last):
-            content = torch.load(last, map_location="cpu", weights_only=True)
-            use.load_state_dict(content["callbacks"]["ResourceUse"])
+            use.load_state_dict(_checkpoint(last)["callbacks"][use.state_key])
             return False
         keep: dict[str, Any] = {
             "dirpath": last.parent,
@@ -550,9 +549,15 @@ def _check_trainable(data: TuningData) -> None:
         )
 
 
+def _checkpoint(path: Path) -> dict[str, Any]:
+    """Content of a checkpoint; tensors are read when they are used."""
+    content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+    return content
+
+
 def _has_stopped(last: Path) -> bool:
     """Whether early stopping had ended a run that was interrupted afterwards."""
-    callbacks = torch.load(last, map_location="cpu", weights_only=True)["callbacks"]
+    callbacks = _checkpoint(last)["callbacks"]
     return any(
         state["wait_count"] >= state["patience"]
         for name, state in callbacks.items()
@@ -574,6 +579,10 @@ def _loggers(folder: Path, configuration: TuningConfiguration) -> list[Logger]:
 
         loggers.append(WandbLogger(project="maeum", name=folder.name, save_dir=folder))
     return loggers
+
+
+def _nothing(_: str) -> None:
+    """Say nothing."""
 
 
 def _device_name() -> str:
