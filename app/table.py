@@ -40,7 +40,7 @@ from fusion.analysis import Analysis, SongAnalyser
 if TYPE_CHECKING:
     from lyrics_model.predictor import LyricReading
 
-ROWS_PER_WINDOW: Final = 128
+ROWS_PER_WINDOW: Final = 64
 CHARACTERS_PER_WINDOW: Final = 1_000_000
 ROWS_PER_WRITE: Final = 16
 
