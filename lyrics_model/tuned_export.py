@@ -8,6 +8,7 @@ an export needs no data set.
 from __future__ import annotations
 
 import tempfile
+import warnings
 from collections.abc import Callable
 from itertools import product
 from pathlib import Path
@@ -70,20 +71,23 @@ def to_onnx(network: TunedNetwork, encoding: TextEncoding, path: Path) -> None:
     rows = encoding.rows(_CHECKED)
     ids, mask = (torch.from_numpy(array) for array in padded(rows, encoding.pad_id))
     try:
-        torch.onnx.export(
-            network,
-            (ids, mask),
-            str(path),
-            input_names=list(INPUTS),
-            output_names=["logits"],
-            dynamic_axes={
-                "input_ids": {0: "batch", 1: "tokens"},
-                "attention_mask": {0: "batch", 1: "tokens"},
-                "logits": {0: "batch"},
-            },
-            opset_version=17,
-            dynamo=False,
-        )
+        with warnings.catch_warnings():
+            # Of what tracing may get wrong, which is checked below.
+            warnings.simplefilter("ignore")
+            torch.onnx.export(
+                network,
+                (ids, mask),
+                str(path),
+                input_names=list(INPUTS),
+                output_names=["logits"],
+                dynamic_axes={
+                    "input_ids": {0: "batch", 1: "tokens"},
+                    "attention_mask": {0: "batch", 1: "tokens"},
+                    "logits": {0: "batch"},
+                },
+                opset_version=17,
+                dynamo=False,
+            )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(f"this encoder's architecture cannot be exported: {reason}") from error

@@ -365,7 +365,7 @@ class _Run:
             trainer = L.Trainer(
                 accelerator="auto",
                 devices=1,
-                precision=cast(Any, self.configuration.precision),
+                precision="32-true",  # as it is saved and served
                 logger=False,
                 enable_checkpointing=False,
                 enable_progress_bar=False,

@@ -10,8 +10,7 @@ texts in a step.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 import lightning as L
 import numpy as np
@@ -36,8 +35,7 @@ WATCHED: Final = "validation_f1"
 _LAYER: Final = re.compile(r"(?:^|\.)(?:layer|layers|block|blocks|h)\.(\d+)\.")
 
 
-@dataclass(frozen=True, eq=False)
-class Batch:
+class Batch(NamedTuple):
     """Texts as they come to a step; tensors have one entry per text.
 
     Attributes
@@ -48,19 +46,14 @@ class Batch:
         (texts, tokens), 1 on real tokens.
     targets
         (texts, outputs), NaN outside a text's own label set.
-    index
+    places
         (texts,) position in the data.
     """
 
     given: Tensor
     mask: Tensor
     targets: Tensor
-    index: Tensor
-
-    def to(self, device: torch.device) -> Batch:
-        """The same on a device; Lightning asks for it."""
-        parts = (self.given, self.mask, self.targets, self.index)
-        return Batch(*(part.to(device) for part in parts))
+    places: Tensor
 
 
 class Tuning(L.LightningModule):
@@ -115,7 +108,7 @@ class Tuning(L.LightningModule):
         several = len(self.specification.label_sets) > 1
         for name in self.specification.label_sets:
             columns = self.specification.columns(name)
-            targets = batch.targets[:, columns]
+            targets = batch.targets[:, columns].float()
             known = ~torch.isnan(targets[:, 0])
             if not bool(known.any()):
                 continue
@@ -132,7 +125,7 @@ class Tuning(L.LightningModule):
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Keep the logits until all are there."""
         logits = self.model(batch.given, batch.mask).float()
-        self.answers.append((batch.index.cpu().numpy(), logits.cpu().numpy()))
+        self.answers.append((batch.places.cpu().numpy(), logits.cpu().numpy()))
 
     def on_validation_epoch_end(self) -> None:
         """Macro-F1 of the six by source, and its mean, which decides what is kept."""
@@ -153,7 +146,7 @@ class Tuning(L.LightningModule):
     ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
         """Positions and logits."""
         logits = self.model(batch.given, batch.mask).float()
-        return batch.index.cpu().numpy(), logits.cpu().numpy()
+        return batch.places.cpu().numpy(), logits.cpu().numpy()
 
     def configure_optimizers(self) -> Any:
         """AdamW or Adafactor with a rate per layer, warmed up and falling to zero."""
@@ -171,8 +164,8 @@ class Tuning(L.LightningModule):
                 warmup_init=False,
             )
         else:
-            # Under float16 gradients are unscaled and cut before the step, which fused cannot.
-            fused = not configuration.precision.startswith("16")
+            # Mixed precision cuts gradients itself before the step, which fused cannot have.
+            fused = configuration.precision.startswith("32")
             optimizer = torch.optim.AdamW(groups, lr=configuration.rate, fused=fused)
         warmup = max(1, round(configuration.warmup_share * self.total_steps))
 

@@ -241,6 +241,16 @@ def test_balance_adafactor_and_layer_rates_run(toy_encoder, tmp_path) -> None:
     assert any("limit: 40" in remark for remark in metrics["remarks"])
 
 
+@pytest.mark.parametrize("precision", ["bf16-mixed", "bf16-true"])
+@pytest.mark.parametrize("frozen", [True, False])
+def test_half_precision_runs(toy_encoder, tmp_path, precision, frozen) -> None:
+    configuration = _configuration(epochs=1, precision=precision, frozen=frozen)
+    folder = tuning.tune(_specification(toy_encoder), configuration, tmp_path, say=_quiet)
+    assert np.isfinite(read_answers(folder).logits).all()
+    state = load_file(folder / NETWORK)
+    assert {value.dtype for value in state.values()} == {torch.float32}
+
+
 def test_diverged_training_is_told_as_such(toy_encoder, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(
         Tuning, "training_step", lambda self, batch, _: self.model(*batch_inputs(batch)).sum() * 1e9

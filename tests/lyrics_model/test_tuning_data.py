@@ -199,6 +199,23 @@ def test_a_users_own_file_is_read_with_its_report(monkeypatch) -> None:
         read_source(LabelSource("aihub-7", Path("own.xlsx")))
 
 
+def test_a_file_in_the_published_layout_is_read(tmp_path) -> None:
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    book.active.append(["Sentence", "Emotion"])
+    for i in range(60):
+        book.active.append([f"문장 {i}번", ("행복", "슬픔", "ㅈ립", "불만")[i % 4]])
+    book.save(tmp_path / "own.xlsx")
+    read = read_source(LabelSource("aihub-7", tmp_path / "own.xlsx"))
+    assert sum(len(rows) for rows in read.rows.values()) == 45
+    assert any("불만" in remark for remark in read.remarks)
+    specification = replace(MIXED, label_sets=("aihub_single_7",))
+    data = build_data([read], specification, _encoding())
+    # Joy, sadness and neutral in turn, whatever the split.
+    assert np.bincount(data.six, minlength=6).tolist() == [15, 0, 0, 15, 0, 15]
+    assert len(data.train) > len(data.validation) > 0
+
+
 def test_label_f1_agrees_with_scikit_learn() -> None:
     metrics = pytest.importorskip("sklearn.metrics")
     generator = np.random.default_rng(0)
