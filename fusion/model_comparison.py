@@ -3,8 +3,9 @@
 Per model: F1, accuracy, cross-entropy, calibration error, size of its files,
 sentences per second, and whether its share of right answers differs from the
 first model's (McNemar's test; p-values are not corrected for their number).
-Models take turns block by block, so that their speeds are those of one machine
-at one time; what they read is on disk, and loading is not counted.
+On a table, models take turns block by block, so that their speeds are those of
+one machine at one time; on the committed tests, test by test. Loading is not
+counted.
 """
 
 from __future__ import annotations
@@ -107,7 +108,8 @@ def compare_on_tasks(
     evaluations = []
     for task in tasks:
         table = table_of_task(task)
-        asked = ask_models(table, models, advance=advance)
+        # Asked at once, as `evaluate_lyrics` does it: both give the same figures.
+        asked = ask_models(table, models, advance=advance, rows_per_block=max(table.length, 1))
         (found,) = evaluations_of_table(
             task.name, table, asked, models, similarities, resamples=resamples
         )

@@ -78,6 +78,7 @@ def ask_models(
     models: Sequence[TextModel | None],
     *,
     advance: Callable[[int], None] = lambda rows: None,
+    rows_per_block: int = ROWS_PER_BLOCK,
 ) -> AskedTable:
     """Ask all models every text of a table, some hundred at a time.
 
@@ -87,6 +88,9 @@ def ask_models(
         ``None`` stands for the constant answer.
     advance
         Told how many rows were done, from time to time.
+    rows_per_block
+        A quantised network's answer depends a little on the texts it is asked
+        with; figures are the same only for the same blocks.
 
     Raises
     ------
@@ -100,7 +104,7 @@ def ask_models(
     numbers: list[int] = []
     collected = [_Collected() for _ in models]
     warm = False
-    for block, done in _blocks(table.rows()):
+    for block, done in _blocks(table.rows(), rows_per_block):
         texts: list[str] = []
         for row in block:
             if row.shares is None:
@@ -144,13 +148,15 @@ def ask_models(
     )
 
 
-def _blocks(rows: Iterable[LabelledRow]) -> Iterator[tuple[list[LabelledRow], int]]:
+def _blocks(
+    rows: Iterable[LabelledRow], rows_per_block: int
+) -> Iterator[tuple[list[LabelledRow], int]]:
     block: list[LabelledRow] = []
     characters = 0
     for row in rows:
         block.append(row)
         characters += len(row.text)
-        if len(block) == ROWS_PER_BLOCK or characters >= CHARACTERS_PER_BLOCK:
+        if len(block) == rows_per_block or characters >= CHARACTERS_PER_BLOCK:
             yield block, len(block)
             block, characters = [], 0
     if block:

@@ -11,15 +11,14 @@ from fusion import table_answers
 from fusion.table_answers import NO_ANSWER, ask_models
 
 
-def test_blocks_give_what_one_call_would(tmp_path, monkeypatch) -> None:
+def test_blocks_give_what_one_call_would(tmp_path) -> None:
     names = ("joy", "sadness", "anger")
     lines = [f"the {names[i % 3]} of {i},{names[i % 3]}" for i in range(50)]
     table = table_of(tmp_path / "a.csv", "text,emotion\n" + "\n".join(lines))
     whole = ask_models(table, [Saying()])
-    monkeypatch.setattr(table_answers, "ROWS_PER_BLOCK", 7)
     done: list[int] = []
     model = Saying()
-    parts = ask_models(table, [None, model], advance=done.append)
+    parts = ask_models(table, [None, model], advance=done.append, rows_per_block=7)
     assert (sum(done), parts.asked, parts.rows) == (50, 50, 50)
     assert [len(texts) for texts in model.asked] == [7, 7, 7, 7, 7, 7, 7, 7, 1]  # the first to warm
     assert parts.answers[0] is None
