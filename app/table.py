@@ -32,8 +32,8 @@ from app.table_files import ERROR_COLUMN, RESULT_COLUMNS, check_suffix
 from app.table_output import write_analysed
 from data_prep.errors import InputError
 from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
-from data_prep.readers.song_stream import SongStream, open_song_stream, row_id
-from data_prep.readers.song_table import SongRecord
+from data_prep.readers.song_stream import SongStream, open_song_stream
+from data_prep.readers.song_table import SongRecord, row_id
 from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import Analysis, SongAnalyser
 

@@ -1,19 +1,19 @@
-"""Writing of analysed tables: CSV, TSV, JSON lines, Parquet, by the file's ending.
+"""Writing of tables: CSV, TSV, JSON lines, Parquet, by the file's ending.
 
-The table's own columns come first, as they were; then the result columns.
+``app.table_output`` writes an analysed table with it, row by row.
 """
 
 from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from app.atomic_file import atomic_file
 from data_prep.errors import InputError
-from data_prep.readers.song_table import SUFFIXES, SongTable
+from data_prep.readers.song_table import SUFFIXES
 from data_prep.taxonomy import EMOTIONS
 
 if TYPE_CHECKING:
@@ -44,50 +44,12 @@ def check_suffix(path: Path) -> None:
         )
 
 
-def write_table(
-    out: Path,
-    table: SongTable,
-    renamed: Mapping[str, str],
-    results: Iterable[Mapping[str, Any]],
-) -> None:
-    """Write a table with its results.
-
-    Parameters
-    ----------
-    out
-        Written whole or not at all.
-    table
-        The input.
-    renamed
-        New names of the columns that have a result column's name.
-    results
-        One per row, in order; a result column that is absent is empty.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be written.
-    """
-    columns = [renamed.get(column, column) for column in table.columns]
-    rows = (
-        {
-            renamed.get(str(name), str(name)): _encodable(value)
-            for name, value in record.values.items()
-        }
-        | {name: _encodable(result.get(name)) for name in RESULT_COLUMNS}
-        for record, result in zip(table.records, results, strict=True)
-    )
-    write_rows(out, [*columns, *RESULT_COLUMNS], rows, original=table.path, renamed=renamed)
-
-
 def write_rows(
     out: Path,
     columns: Sequence[str],
     rows: Iterable[Mapping[str, Any]],
     *,
     suffix: str | None = None,
-    original: Path | None = None,
-    renamed: Mapping[str, str] | None = None,
 ) -> None:
     """Write rows to a file.
 
@@ -99,8 +61,6 @@ def write_rows(
         Values by name; absent or ``None`` is empty.
     suffix
         Ending that says the format; that of ``out`` if ``None``.
-    original, renamed
-        A Parquet file whose column types are kept, and its renamed columns.
 
     Raises
     ------
@@ -112,7 +72,7 @@ def write_rows(
         suffix = out.suffix.lower()
     with atomic_file(out) as temporary:
         if suffix == ".parquet":
-            _write_parquet(temporary, columns, list(rows), original, renamed or {})
+            _write_parquet(temporary, columns, list(rows))
             return
         with temporary.open("w", encoding="utf-8", newline="") as file:
             if suffix == ".jsonl":
@@ -133,10 +93,11 @@ def write_delimited(
     writer = csv.writer(file, delimiter=delimiter, lineterminator="\n")
     writer.writerow(columns)
     for row in rows:
-        writer.writerow([_cell(row.get(column)) for column in columns])
+        writer.writerow([cell(row.get(column)) for column in columns])
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
+    """A value as the text of a CSV cell; nothing for ``None``."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -148,42 +109,20 @@ def _cell(value: Any) -> str:
     return str(value)
 
 
-def _encodable(value: Any) -> Any:
-    """Text without lone surrogates, which UTF-8 cannot carry."""
-    if isinstance(value, str):
-        return value.encode("utf-8", "replace").decode("utf-8")
-    if isinstance(value, list):
-        return [_encodable(part) for part in value]
-    return value
-
-
 def _write_parquet(
     path: Path,
     columns: Sequence[str],
     rows: Sequence[Mapping[str, Any]],
-    original: Path | None,
-    renamed: Mapping[str, str],
 ) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = dict(_original_types(original, renamed))
-    types |= dict.fromkeys((*EMOTION_COLUMNS, "confidence"), pyarrow.float64())
+    types = dict.fromkeys((*EMOTION_COLUMNS, "confidence"), pyarrow.float64())
     types |= dict.fromkeys(("top", "detected_language", ERROR_COLUMN), pyarrow.string())
     types |= {"abstain": pyarrow.bool_(), "notes": pyarrow.list_(pyarrow.string())}
-    types |= {"year": pyarrow.int64()} if original is None else {}
+    types |= {"year": pyarrow.int64()}
     arrays = [_array([row.get(name) for row in rows], types.get(name)) for name in columns]
     pyarrow.parquet.write_table(pyarrow.Table.from_arrays(arrays, names=list(columns)), path)
-
-
-def _original_types(
-    original: Path | None, renamed: Mapping[str, str]
-) -> Iterator[tuple[str, pyarrow.DataType]]:
-    import pyarrow.parquet
-
-    if original is not None and original.suffix.lower() == ".parquet":
-        for field in pyarrow.parquet.read_schema(original):
-            yield renamed.get(field.name, field.name), field.type
 
 
 def _array(values: list[Any], type_: pyarrow.DataType | None) -> pyarrow.Array:
@@ -194,5 +133,5 @@ def _array(values: list[Any], type_: pyarrow.DataType | None) -> pyarrow.Array:
     try:
         found = pyarrow.array(values)
     except (pyarrow.ArrowInvalid, pyarrow.ArrowTypeError):  # values of several kinds
-        return pyarrow.array([None if v is None else _cell(v) for v in values])
+        return pyarrow.array([None if v is None else cell(v) for v in values])
     return found.cast(pyarrow.string()) if pyarrow.types.is_null(found.type) else found

@@ -18,7 +18,7 @@ from app.table_files import (
     EMOTION_COLUMNS,
     ERROR_COLUMN,
     RESULT_COLUMNS,
-    _cell,
+    cell,
     write_rows,
 )
 from data_prep.readers.song_stream import SongStream
@@ -156,7 +156,7 @@ def _array(values: list[Any], type_: pyarrow.DataType) -> pyarrow.Array:
     import pyarrow
 
     if pyarrow.types.is_string(type_):
-        values = [v if v is None or isinstance(v, str) else _cell(v) for v in values]
+        values = [v if v is None or isinstance(v, str) else cell(v) for v in values]
     elif pyarrow.types.is_floating(type_):
         values = [float(v) if isinstance(v, int) else v for v in values]
     return pyarrow.array(values, type=type_)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,15 +17,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.readers.song_table import (
-    CONTENT_COLUMNS,
-    FACT_COLUMNS,
-    SongRecord,
-    _names,
-    _path,
-    _text,
-    _year,
-)
+from data_prep.readers.song_table import SongRecord, known_names, row_id, song_record
 from data_prep.readers.table_rows import StreamedTable, TableRow, open_table
 
 _NO_ID: Final = 0
@@ -76,7 +68,7 @@ class SongStream:
         InputError
             If the file changed or cannot be read any more.
         """
-        names = _names(self.path, self.columns)
+        names = known_names(self.path, self.columns)
         position = int(np.searchsorted(self.repeated, after, side="right"))
         for row in self.table.rows():
             if row.number <= after:
@@ -85,7 +77,7 @@ class SongStream:
             if position < len(self.repeated) and self.repeated[position] == row.number:
                 earlier = int(self.first[position])
                 position += 1
-            yield _record(self.path, names, row, earlier)
+            yield song_record(self.path, names, row, earlier)
 
 
 def open_song_stream(path: Path) -> SongStream:
@@ -98,42 +90,9 @@ def open_song_stream(path: Path) -> SongStream:
     """
     hashes = array("Q")
     table = open_table(path, lambda row: hashes.append(_id_hash(row)))
-    _names(path, table.columns)  # refuses a table without the columns
+    known_names(path, table.columns)  # refuses a table without the columns
     repeated, first = _repeats(np.frombuffer(hashes, dtype=np.uint64))
     return SongStream(table, repeated, first)
-
-
-def row_id(row: TableRow) -> str:
-    """The id a row states, ``""`` if none."""
-    for column, value in row.values.items():
-        if isinstance(column, str) and column.strip().lower() == "id":
-            return (_text(value) or "").strip()
-    return ""
-
-
-def _record(path: Path, names: Mapping[str, str], row: TableRow, earlier: int | None) -> SongRecord:
-    """A row as a song; ``earlier`` is the row that has the same id."""
-    known = {name: _text(row.values.get(column)) for name, column in names.items()}
-    song_id = (known["id"] or "").strip()
-    problem = row.problem
-    if problem is None and not song_id:
-        problem = "the row has no id"
-    if problem is None and earlier is not None:
-        problem = f"row {earlier} has the same id {song_id!r}"
-    if problem is None and not any(known.get(name) for name in CONTENT_COLUMNS):
-        problem = f"the row has nothing in {', '.join(n for n in CONTENT_COLUMNS if n in names)}"
-    facts: dict[str, Any] = {name: known.get(name) for name in FACT_COLUMNS}
-    facts["year"] = _year(facts["year"])
-    return SongRecord(
-        row=row.number,
-        id=song_id,
-        text=known.get("text") or known.get("lyrics"),
-        lyrics_path=_path(path, known.get("lyrics_path")),
-        audio_path=_path(path, known.get("audio_path")),
-        **facts,
-        values=row.values,
-        problem=problem,
-    )
 
 
 def _id_hash(row: TableRow) -> int:
