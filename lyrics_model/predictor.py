@@ -135,7 +135,7 @@ class _WordsAlone:
 class LyricPredictor:
     """A loaded lyric model; make one with :meth:`load` and share it between threads."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
         import onnxruntime
 
         self.folder: Path = folder
@@ -162,6 +162,7 @@ class LyricPredictor:
             ) from error
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = threads or 0
         try:
             self._session = onnxruntime.InferenceSession(
                 str(folder / NETWORK_NAME), options, providers=["CPUExecutionProvider"]
@@ -188,15 +189,20 @@ class LyricPredictor:
         }
 
     @classmethod
-    def load(cls, folder: Path | None = None) -> LyricPredictor:
+    def load(cls, folder: Path | None = None, *, threads: int | None = None) -> LyricPredictor:
         """Load a model folder; the embedded one if ``None``.
+
+        Parameters
+        ----------
+        threads
+            Of the network's runs; as many as the machine has cores if ``None``.
 
         Raises
         ------
         ModelFolderError
             If a file is missing or the labels or features do not fit.
         """
-        return cls(folder or EMBEDDED)
+        return cls(folder or EMBEDDED, threads=threads)
 
     def native(self, texts: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Probabilities of every native head.
