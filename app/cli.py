@@ -19,6 +19,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.evaluation_commands import evaluate_app
+from app.study_commands import study_app
 from app.training_commands import export_app, prepare_app, pretrain_app, train_app
 from data_prep.errors import InputError, MaeumError
 
@@ -62,6 +63,7 @@ app.add_typer(prepare_app, name="prepare")
 app.add_typer(pretrain_app, name="pretrain")
 app.add_typer(train_app, name="train")
 app.add_typer(export_app, name="export-model")
+app.add_typer(study_app, name="study")
 
 
 class ExportFormat(StrEnum):

@@ -50,6 +50,7 @@ from lyrics_model.tuned_folder import (
 from lyrics_model.tuned_folder import load_tuned as load_tuned
 from lyrics_model.tuning_batches import TuningBatches
 from lyrics_model.tuning_data import (
+    SourceRows,
     TuningData,
     build_data,
     check_sources,
@@ -63,6 +64,7 @@ from lyrics_model.tuning_figures import interval_of_mean, split_figures
 from lyrics_model.tuning_module import WATCHED, Tuning, each_once
 from lyrics_model.tuning_specification import HeadName as HeadName
 from lyrics_model.tuning_specification import (
+    LabelSource,
     TuningConfiguration,
     TuningSpecification,
 )
@@ -83,6 +85,7 @@ def tune(
     configuration: TuningConfiguration,
     work: Path,
     *,
+    read: Callable[[tuple[LabelSource, ...]], list[SourceRows]] | None = None,
     threads: int | None = None,
     say: Say = print,
 ) -> Path:
@@ -94,6 +97,8 @@ def tune(
         What is tuned, and how.
     work
         Folder for everything on the way; results lie below ``work/tuning``.
+    read
+        Gives the rows of the sources; all that they hold if ``None``.
     threads
         CPU threads of torch; its own default if ``None``.
     say
@@ -127,7 +132,7 @@ def tune(
         say(f"{backbone.name} reads {backbone.max_tokens} tokens: longer texts are cut there")
         specification = replace(specification, max_tokens=backbone.max_tokens)
     encoding = encoding_of(backbone, specification)
-    data = build_data(read_sources(configuration.sources), specification, encoding)
+    data = build_data((read or read_sources)(configuration.sources), specification, encoding)
     digest = weights_digest(backbone.model)
     folder = work / FOLDER / _run_hash(specification, configuration, digest, data)
     if (folder / METRICS).is_file():

@@ -107,8 +107,13 @@ class TuningData:
         return own
 
 
-def read_source(source: LabelSource) -> SourceRows:
+def read_source(source: LabelSource, splits: Sequence[str] = SPLITS) -> SourceRows:
     """Read one source in its splits.
+
+    Parameters
+    ----------
+    splits
+        Those that are read; the others are left empty.
 
     Raises
     ------
@@ -118,7 +123,8 @@ def read_source(source: LabelSource) -> SourceRows:
         If nothing of a file can be used.
     """
     if source.path is not None:
-        return _read_own(source)
+        own = _read_own(source)
+        return replace(own, rows=own.rows | {s: [] for s in SPLITS if s not in splits})
     reader: Callable[[str], Sequence[TextRow]]
     if source.name == "kote":
         reader, licence = kote.read, kote.LICENCE
@@ -128,7 +134,8 @@ def read_source(source: LabelSource) -> SourceRows:
         reader, licence = _english, goemotions.LICENCE
     else:
         reader, licence = _korean, goemotions.LICENCE
-    return SourceRows(source, {split: list(reader(split)) for split in SPLITS}, licence)
+    rows = {split: list(reader(split)) if split in splits else [] for split in SPLITS}
+    return SourceRows(source, rows, licence)
 
 
 def _english(split: str) -> list[TextRow]:
@@ -362,9 +369,11 @@ def fold_data(data: TuningData, folds: int, seed: int) -> list[TuningData]:
     ]
 
 
-def read_sources(sources: tuple[LabelSource, ...]) -> list[SourceRows]:
+def read_sources(
+    sources: tuple[LabelSource, ...], splits: Sequence[str] = SPLITS
+) -> list[SourceRows]:
     """All sources, each as :func:`read_source` reads it."""
-    return [read_source(source) for source in sources]
+    return [read_source(source, splits) for source in sources]
 
 
 def check_sources(sources: tuple[LabelSource, ...], label_sets: tuple[str, ...]) -> None:
