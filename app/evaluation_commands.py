@@ -100,6 +100,14 @@ def evaluate_lyrics(
         bool,
         typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
     ] = False,
+    float32: Annotated[
+        Path | None,
+        typer.Option(
+            "--float32",
+            metavar="FOLDER",
+            help="The unquantised model (`maeum export-model lyrics --float32`), to compare with.",
+        ),
+    ] = None,
     write_card: CardOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -115,6 +123,8 @@ def evaluate_lyrics(
         raise InputError(
             "--write-card goes with the committed tests, not with --table and --compare"
         )
+    if float32 is not None and (compare or table is not None):
+        raise InputError("--float32 goes with the committed tests, not with --table and --compare")
     if table is None:
         for option, given in (
             ("--training-table", training_table is not None),
@@ -151,9 +161,13 @@ def evaluate_lyrics(
         from fusion import evaluation_lyrics
         from fusion.analysis import load_lyric_predictor
         from fusion.model_cards import write_model_card
+        from fusion.quantisation import load_float32
 
         predictor = load_lyric_predictor(model)
-        results = evaluation_lyrics.evaluate_lyrics(out, predictor, baselines=not no_baselines)
+        twin = None if float32 is None else load_float32(float32, predictor)
+        results = evaluation_lyrics.evaluate_lyrics(
+            out, predictor, baselines=not no_baselines, float32=twin
+        )
         if write_card:
             write_model_card(predictor.folder, "lyrics", results, _read(out / "lyrics.md"))
     _show(results, out / "lyrics.md", as_json)

@@ -123,6 +123,15 @@ def export_lyrics(
     name: Annotated[
         str | None, typer.Option("--name", help="Of a tuned model, for its card.")
     ] = None,
+    float32: Annotated[
+        Path | None,
+        typer.Option(
+            "--float32",
+            metavar="FOLDER",
+            help="Also write the network as it was before int8, for `maeum evaluate lyrics "
+            "--float32`.",
+        ),
+    ] = None,
 ) -> None:
     """Write the lyric model's folder, or that of a tuned encoder (--tuned)."""
     if name is not None and tuned is None:
@@ -131,11 +140,11 @@ def export_lyrics(
         if tuned is not None:
             from lyrics_model.tuned_export import export_tuned
 
-            made(export_tuned(tuned, out, name=name, say=say))
+            made(export_tuned(tuned, out, name=name, float32=float32, say=say))
             return
         from lyrics_model.exporting import export
 
-        made(export(work, out))
+        made(export(work, out, float32=float32))
 
 
 @export_app.command("audio")

@@ -37,6 +37,7 @@ from data_prep.metrics import (
 from data_prep.readers import goemotions, kote, kpoem
 from data_prep.readers.row import TextRow
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, project
+from fusion.quantisation import int8_against_float32, quantisation_markdown
 from lyrics_model.baseline import CORPORA, Classifier, constant, linear_classifier, training_rows
 from lyrics_model.moods import read_mood_file
 from lyrics_model.predictor import LyricPredictor
@@ -190,6 +191,7 @@ def evaluate_lyrics(
     *,
     baselines: bool = True,
     moods: Path = MOOD_TEST,
+    float32: LyricPredictor | None = None,
 ) -> dict[str, Any]:
     """Run every test and write ``lyrics.json`` and ``lyrics.md`` below ``out``.
 
@@ -199,6 +201,9 @@ def evaluate_lyrics(
         Fit the linear baselines (minutes; needs the extra ``train``). Without
         the extra they are left out with a message; the constant that always
         gives the test's own most frequent emotion is always there.
+    float32
+        The predictor's unquantised twin, to be compared with it
+        (:mod:`fusion.quantisation`).
 
     Returns
     -------
@@ -213,6 +218,7 @@ def evaluate_lyrics(
             print(f"left out: {error}", file=sys.stderr)
     results: dict[str, Any] = {"model": predictor.card.name, "model_hash": predictor.model_hash}
     results["tests"] = []
+    quantised: list[dict[str, Any]] = []
     for task in tasks:
         most = np.bincount(task.labels, minlength=N_EMOTIONS).argmax()
         always = np.full((len(task.texts), N_EMOTIONS), 1e-6, dtype=np.float32)
@@ -221,11 +227,17 @@ def evaluate_lyrics(
         models = {f"always {EMOTIONS[most]}": score(task, always)}
         for name, classify in classifiers.items():
             models[name] = score(task, classify(task.texts))
-        models[predictor.card.name] = score(task, predictor.distributions(task.texts))
+        answers = predictor.distributions(task.texts)
+        models[predictor.card.name] = score(task, answers)
+        if float32 is not None:
+            plain = float32.distributions(task.texts)
+            quantised.append(int8_against_float32(task.name, task.labels, answers, plain))
         results["tests"].append(
             {"name": task.name, "n": len(task.texts), "ties_left_out": task.ties, "models": models}
         )
     results["parallel"] = parallel_agreement(predictor)
+    if quantised:
+        results["quantisation"] = quantised
     out.mkdir(parents=True, exist_ok=True)
     text = json.dumps(results, ensure_ascii=False, indent=1)
     (out / "lyrics.json").write_text(text + "\n", encoding="utf-8")
@@ -251,6 +263,8 @@ def lyrics_markdown(results: dict[str, Any]) -> str:
             first = f"{figures['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
             lines.append(f"| {name} | {first} | " + " | ".join(cells) + " |")
         lines.append("")
+    if results.get("quantisation"):
+        lines += quantisation_markdown(results["quantisation"])
     parallel = results["parallel"]
     if parallel:
         lines.append(

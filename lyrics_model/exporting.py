@@ -12,12 +12,14 @@ from typing import Final
 import numpy as np
 import torch
 
+from data_prep.errors import InputError
 from data_prep.model_folder import (
     NETWORK_NAME,
     TOKENIZER_NAME,
     ModelCard,
     TrainingData,
     checkout_commit,
+    read_card,
     write_card,
 )
 from data_prep.readers import goemotions, kote, kpoem, nsmc
@@ -115,14 +117,24 @@ def export(
     folder: Path,
     *,
     name: str = "maeum lyrics, second edition",
+    float32: Path | None = None,
 ) -> Path:
     """Write a model folder from ``work``'s fine-tuned checkpoint.
 
+    Parameters
+    ----------
+    float32
+        Folder for the unquantised network as well, which the quantised one is
+        measured against.
+
     Raises
     ------
+    InputError
+        If both folders are the same.
     MissingDataError
         If there is no checkpoint or a data set is missing.
     """
+    refuse_same(folder, float32)
     network = load_network(work / CHECKPOINTS / LAST)
     specification = network.specification
     folder.mkdir(parents=True, exist_ok=True)
@@ -130,6 +142,9 @@ def export(
         plain = Path(temporary) / NETWORK_NAME
         to_onnx(network, plain)
         quantise(plain, folder / NETWORK_NAME)
+        if float32 is not None:
+            float32.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(plain, float32 / NETWORK_NAME)
     _copy_compact(tokenizer_path(work), folder / TOKENIZER_NAME)
     heads = [head for head, _ in specification.heads]
     card = ModelCard(
@@ -153,7 +168,23 @@ def export(
     size = (folder / NETWORK_NAME).stat().st_size / 1e6
     parameters = sum(np.prod(p.shape) for p in network.parameters())
     print(f"{int(parameters):,} parameters, {size:.1f} MB → {folder}")
+    if float32 is not None:
+        complete_float32(folder, float32)
     return folder
+
+
+def refuse_same(folder: Path, float32: Path | None) -> None:
+    """:class:`InputError` if the unquantised network would overwrite the quantised one."""
+    if float32 is not None and float32.resolve() == folder.resolve():
+        raise InputError(f"--float32 {float32} is the folder of the int8 model: give another one")
+
+
+def complete_float32(folder: Path, float32: Path) -> None:
+    """Tokenizer and card of a model folder beside its unquantised network."""
+    shutil.copyfile(folder / TOKENIZER_NAME, float32 / TOKENIZER_NAME)
+    card = read_card(folder, "lyrics")
+    write_card(float32, replace(card, name=f"{card.name}, float32"))
+    LyricPredictor.load(float32)
 
 
 def _copy_compact(source: Path, target: Path) -> None:

@@ -7,6 +7,7 @@ an export needs no data set.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -29,7 +30,7 @@ from data_prep.model_folder import (
     write_card,
 )
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
-from lyrics_model.exporting import quantise
+from lyrics_model.exporting import complete_float32, quantise, refuse_same
 from lyrics_model.heads import TunedNetwork
 from lyrics_model.predictor import LyricPredictor
 from lyrics_model.text_encoding import TextEncoding, padded
@@ -183,6 +184,7 @@ def export_tuned(
     folder: Path,
     *,
     name: str | None = None,
+    float32: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Write a model folder from the folder of a tuned network.
@@ -195,14 +197,19 @@ def export_tuned(
         To write; serves by :class:`lyrics_model.predictor.LyricPredictor`.
     name
         Of the model, for its card; made of encoder and head if ``None``.
+    float32
+        Folder for the unquantised network as well, which the quantised one is
+        measured against.
 
     Raises
     ------
     MissingDataError
         If there is no finished network.
     InputError
-        If it is a cross-validation, or cannot be exported.
+        If it is a cross-validation, or cannot be exported, or both folders are
+        the same.
     """
+    refuse_same(folder, float32)
     described = read_tuned(tuned)
     specification, encoding = described.specification, described.encoding
     network = load_tuned(tuned)
@@ -211,6 +218,9 @@ def export_tuned(
         plain = Path(temporary) / NETWORK_NAME
         to_onnx(network, encoding, plain)
         quantise(plain, folder / NETWORK_NAME)
+        if float32 is not None:
+            float32.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(plain, float32 / NETWORK_NAME)
     encoding.tokenizer.save(str(folder / TOKENIZER_NAME), pretty=False)
     answers = read_answers(tuned)
     weights = choose_mixture(answers, specification)
@@ -241,6 +251,8 @@ def export_tuned(
         ),
     )
     LyricPredictor.load(folder)
+    if float32 is not None:
+        complete_float32(folder, float32)
     size = (folder / NETWORK_NAME).stat().st_size / 1e6
     say(f"label sets count {weights}; temperature {temperature:.3f}; {size:.1f} MB → {folder}")
     return folder

@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
+from lyrics_model.predictor import EMBEDDED
 
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra train")
 
@@ -149,3 +150,10 @@ def test_refusals(table, tmp_path) -> None:
     bad.write_text("text,emotion\nx,joy\n", encoding="utf-8")
     refused(evaluate("--table", bad, *out), "no row that can be used", "text of one character")
     assert not (tmp_path / "out").exists()
+
+
+def test_float32_goes_with_the_committed_tests(table, tmp_path) -> None:
+    asked = ("--out", tmp_path / "out", "--float32", tmp_path)
+    refused(evaluate(*asked, "--table", table), "--float32", "--table")
+    refused(evaluate(*asked), "model.json")
+    refused(evaluate("--out", tmp_path / "out", "--float32", EMBEDDED), "the same network")

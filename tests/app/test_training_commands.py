@@ -15,6 +15,7 @@ pytest.importorskip("lightning")
 pytest.importorskip("transformers")
 
 import lyrics_model.dapt as dapt
+import lyrics_model.exporting
 import lyrics_model.finetuning
 import lyrics_model.pretraining
 import lyrics_model.tuned_export
@@ -184,11 +185,22 @@ def test_export_of_a_tuned_encoder(monkeypatch, tmp_path) -> None:
     export = stand_in(monkeypatch, lyrics_model.tuned_export, "export_tuned")
     out = tmp_path / "out"
     asked = ("export-model", "lyrics", "--out", out)
-    result = maeum(*asked, "--tuned", tmp_path, "--name", "ours")
+    result = maeum(*asked, "--tuned", tmp_path, "--name", "ours", "--float32", out / "plain")
     assert (result.exit_code, result.stdout, result.stderr) == (0, "made\n", "at work\n")
     assert export.positional == (tmp_path, out)
     assert export.named["name"] == "ours"
+    assert export.named["float32"] == out / "plain"
     refused(maeum(*asked, "--name", "ours"), "--tuned")
+
+
+def test_export_of_our_own_model_before_int8_as_well(monkeypatch, tmp_path) -> None:
+    export = stand_in(monkeypatch, lyrics_model.exporting, "export")
+    asked = ("export-model", "lyrics", "--work", tmp_path, "--out", "out")
+    assert maeum(*asked).exit_code == 0
+    assert export.named["float32"] is None
+    assert maeum(*asked, "--float32", "plain").exit_code == 0
+    assert export.positional == (tmp_path, Path("out"))
+    assert export.named["float32"] == Path("plain")
 
 
 def test_export_of_nothing_is_told(tmp_path) -> None:

@@ -20,6 +20,7 @@ import lyrics_model.tuning as tuning  # noqa: E402
 from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import configuration_hash, read_card  # noqa: E402
 from data_prep.taxonomy import native_label_set  # noqa: E402
+from fusion.quantisation import load_float32  # noqa: E402
 from lyrics_model.backbone import load_backbone  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
 from lyrics_model.text_encoding import padded  # noqa: E402
@@ -103,6 +104,23 @@ def test_the_served_folder_says_what_the_network_says(tuned, served) -> None:
     song = predictor.read("\n".join([*TEXTS, *more]))
     assert song.distribution is not None
     assert len(song.segments) > 1
+
+
+def test_the_network_before_int8_is_written_beside_it(tuned, served, tmp_path) -> None:
+    with pytest.raises(InputError, match="another one"):
+        export_tuned(tuned, tmp_path / "same", float32=tmp_path / "same", say=lambda _: None)
+    plain = tmp_path / "plain"
+    export_tuned(tuned, tmp_path / "int8", float32=plain, say=lambda _: None)
+    predictor = load_float32(plain, LyricPredictor.load(tmp_path / "int8"))
+    assert predictor.card.name.endswith(", float32")
+    described = tuning.read_tuned(tuned)
+    rows = padded(described.encoding.rows(TEXTS), described.encoding.pad_id)
+    with torch.no_grad():
+        logits = tuning.load_tuned(tuned)(*map(torch.from_numpy, rows))
+    kote = torch.sigmoid(logits[:, described.specification.columns("kote")])
+    np.testing.assert_allclose(predictor.native(TEXTS)["kote"], kote, atol=1e-5)
+    with pytest.raises(InputError, match="the same network"):
+        load_float32(served, LyricPredictor.load(served))
 
 
 def test_one_text_or_many_give_the_same(served) -> None:
