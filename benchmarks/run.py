@@ -29,6 +29,7 @@ CATALOGUE_SIZES: Final = (42_839, 707_989)
 """Songs of the published catalogue, and of the Melon Playlist data set."""
 SONG_S: Final = 240
 MOOD: Final = "오늘 너무 우울해"
+SONG_TEXTS: Final = 240
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,12 @@ class Measurement:
     reference_ms
         Median time of the reference in milliseconds.
     limit_ms
-        What the project promises; ``None`` where it promises nothing.
+        What the project promises; ``None`` where it promises no time.
+    least_ratio
+        How many times faster than the reference it promises to be; ``None``
+        where it promises nothing.
+    texts
+        Read in the time given, where that is a number of texts.
     """
 
     what: str
@@ -54,6 +60,8 @@ class Measurement:
     reference: str = ""
     reference_ms: float | None = None
     limit_ms: float | None = None
+    least_ratio: float | None = None
+    texts: int | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -130,6 +138,56 @@ def mel(*, repeats: int) -> Measurement:
     return Measurement("log-mel of 30 s", ours_ms, "librosa", reference_ms)
 
 
+def text_speed(*, repeats: int) -> list[Measurement]:
+    """Reading of texts: an int8 model folder against a pipeline of equal size, one thread each."""
+    from benchmarks.twins import LARGEST_DIFFERENCE, Twins, one_thread, texts
+
+    songs = texts(SONG_TEXTS)
+    size = "the same encoder, one thread"
+    pipeline = "transformers pipeline, float32"
+    with one_thread(), tempfile.TemporaryDirectory() as folder:
+        twins = Twins(Path(folder))
+        read = twins.predictor.distributions
+        difference = twins.largest_difference(songs[:60])
+        assert difference < LARGEST_DIFFERENCE, f"a probability differs by {difference:.3f}"
+        many = max(repeats // 5, 3)
+        batched_ms, published_ms = alternate(
+            lambda: read(songs), lambda: twins.one_by_one(songs), many
+        )
+        sorted_ms, single_ms = alternate(
+            lambda: read(songs), lambda: [read([song]) for song in songs], many
+        )
+        mood_ms, published_mood_ms = alternate(
+            lambda: twins.predictor.read(MOOD, as_mood=True),
+            lambda: twins.published(MOOD),
+            10 * repeats,
+        )
+    return [
+        Measurement(
+            f"{len(songs)} texts in batches, int8 ({size})",
+            batched_ms,
+            f"{pipeline}, one by one",
+            published_ms,
+            least_ratio=2.0,
+            texts=len(songs),
+        ),
+        Measurement(
+            f"{len(songs)} texts in batches, int8",
+            sorted_ms,
+            "the same int8 network, one by one",
+            single_ms,
+            texts=len(songs),
+        ),
+        Measurement(
+            f"one mood sentence, int8 ({size})",
+            mood_ms,
+            pipeline,
+            published_mood_ms,
+            least_ratio=5.0,
+        ),
+    ]
+
+
 def process_ms(arguments: Sequence[str], *, repeats: int) -> float:
     """Median milliseconds of ``maeum`` as a process of its own.
 
@@ -195,11 +253,22 @@ def report(measurements: Sequence[Measurement]) -> str:
         "|---|---:|---:|---:|---:|",
     ]
     for m in measurements:
-        reference = "" if m.reference_ms is None else f"{m.reference} {_time(m.reference_ms)}"
+        reference = ""
+        if m.reference_ms is not None:
+            reference = f"{m.reference} {_time(m.reference_ms)}{_rate(m.texts, m.reference_ms)}"
         ratio = "" if m.ratio is None else f"{m.ratio:.1f}"
-        limit = "" if m.limit_ms is None else f"at most {_time(m.limit_ms)}"
-        lines.append(f"| {m.what} | {_time(m.ours_ms)} | {reference} | {ratio} | {limit} |")
+        promised = []
+        if m.limit_ms is not None:
+            promised.append(f"at most {_time(m.limit_ms)}")
+        if m.least_ratio is not None:
+            promised.append(f"at least {m.least_ratio:g} times faster")
+        ours = f"{_time(m.ours_ms)}{_rate(m.texts, m.ours_ms)}"
+        lines.append(f"| {m.what} | {ours} | {reference} | {ratio} | {', '.join(promised)} |")
     return "\n".join(lines)
+
+
+def _rate(texts: int | None, milliseconds: float) -> str:
+    return "" if texts is None else f" ({1000 * texts / milliseconds:,.0f} a second)"
 
 
 def _time(milliseconds: float) -> str:
@@ -225,6 +294,7 @@ def measure(*, repeats: int) -> list[Measurement]:
     return [
         *(search(n, repeats=repeats) for n in CATALOGUE_SIZES),
         mel(repeats=repeats),
+        *text_speed(repeats=repeats),
         cold_recommendation(repeats=max(repeats // 3, 3)),
         song_analysis(repeats=max(repeats // 5, 3)),
     ]

@@ -171,10 +171,27 @@ def test_speed_report_has_ratios_and_limits() -> None:
         [
             Measurement("search", 2.0, "other", 30.0),
             Measurement("cold start", 612.0, limit_ms=1000.0),
+            Measurement("texts", 500.0, "other", 2000.0, least_ratio=2.0, texts=100),
         ]
     ).splitlines()
     assert lines[2] == "| search | 2.00 ms | other 30 ms | 15.0 |  |"
     assert lines[3] == "| cold start | 612 ms |  |  | at most 1.00 s |"
+    assert lines[4] == (
+        "| texts | 500 ms (200 a second) | other 2.00 s (50 a second) | 4.0 "
+        "| at least 2 times faster |"
+    )
+
+
+def test_texts_of_the_speed_test_are_the_same_each_time_and_mixed() -> None:
+    from benchmarks.twins import texts
+
+    made = texts(100)
+    assert made == texts(100)
+    assert len(set(made)) == len(made)
+    words = sorted(len(text.split()) for text in made)
+    assert words[0] <= 5
+    assert words[-1] > 100
+    assert sum(text.isascii() for text in made) == 50
 
 
 @pytest.mark.parametrize(
