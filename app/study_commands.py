@@ -34,14 +34,14 @@ def study_lyrics(
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option("--steps", help="Pretraining steps of all stages together (720)."),
+        typer.Option("--steps", help="Pretraining steps of all stages together (360)."),
     ] = None,
     epochs: Annotated[
-        int | None, typer.Option("--epochs", help="Passes over the labelled texts (3).")
+        int | None, typer.Option("--epochs", help="Passes over the labelled texts (4).")
     ] = None,
     limit: Annotated[
         int | None,
-        typer.Option("--limit", help="Most training texts of each source (2000)."),
+        typer.Option("--limit", help="Most training texts of each source (1500)."),
     ] = None,
     threads: ThreadsOption = None,
 ) -> None:

@@ -247,10 +247,10 @@ def _setting_lines(results: Mapping[str, Any]) -> list[str]:
         f"{settings['epochs']} passes, batches of {settings['tuning_batch']}. More sources mean "
         "more texts and more steps.",
         "",
-        "Base: all stages in order, full, cls, kote + kpoem. Every other row differs from it in "
-        f"one thing. Seeds {', '.join(map(str, results['seeds']))}; the seed changes the first "
-        "weights, the masks, the texts that are drawn and their order. Intervals are Student's, "
-        "95%, over seeds; differences are paired by seed. "
+        "Base: all stages in order, full, architecture2, kote + kpoem. Every other row differs "
+        f"from it in one thing. Seeds {', '.join(map(str, results['seeds']))}; the seed changes "
+        "the first weights, the masks, the texts that are drawn and their order. Intervals are "
+        "Student's, 95%, over seeds; differences are paired by seed. "
         f"All runs took {results['minutes']:.0f} minutes.",
     ]
 
@@ -264,7 +264,7 @@ def _table_lines(results: Mapping[str, Any]) -> list[str]:
     for group, of_base in GROUPS.items():
         own = [(v.name, v.name) for v in VARIANTS if v.group == group]
         # The base stands where it belongs among the rows of its group.
-        place = {"pretraining": 2, "labels": 1}.get(group, 0)
+        place = {"pretraining": 2, "encoder": 1, "head": 2, "labels": 1}.get(group, 0)
         own.insert(place, (f"{of_base} (base)", BASE.name))
         lines += [_table_line(group, shown, rows[name]) for shown, name in own]
     for name in (CONSTANT, LINEAR_LIMITED, LINEAR_ALL):
@@ -322,7 +322,7 @@ def _perplexity_lines(results: Mapping[str, Any]) -> list[str]:
         "## What the encoders learned of the texts",
         "",
         "Perplexity of masked pieces on held-out texts of the stages that were read, mean over "
-        f"seeds. One that has learned nothing has about {pieces:,}.",
+        f"seeds. Guessing every piece alike has {pieces:,}.",
         "",
         "| stages read | " + " | ".join(stages) + " |",
         "|---" * (len(stages) + 1) + "|",

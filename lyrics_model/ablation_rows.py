@@ -1,4 +1,10 @@
-"""The rows of the lyric ablation: the base, and what differs from it in one thing each."""
+"""The rows of the lyric ablation: the base, and what differs from it in one thing each.
+
+The base reads with the head ``architecture2``. In trials on these texts, an encoder
+of this size under ``cls``, which sees the first token alone, still gave one emotion
+to every text after 564 steps, at rates of 4e-4, 1e-3 and 2e-3. On such a base no
+other row could show anything.
+"""
 
 from __future__ import annotations
 
@@ -43,7 +49,7 @@ class Variant:
     in_base: bool
     stages: tuple[StageName, ...] = IN_ORDER
     frozen: bool = False
-    head: HeadName = "cls"
+    head: HeadName = "architecture2"
     labels: tuple[SourceName, ...] = ("kote", "kpoem")
 
 
@@ -52,7 +58,7 @@ BASE: Final = Variant("base", "base", "", in_base=False)
 GROUPS: Final[dict[str, str]] = {
     "pretraining": "all stages in order",
     "encoder": "full",
-    "head": "cls",
+    "head": "architecture2",
     "labels": "kote + kpoem",
 }
 """Groups of rows, with what the base is among them."""
@@ -82,18 +88,18 @@ VARIANTS: Final[tuple[Variant, ...]] = (
         frozen=True,
     ),
     Variant(
-        "architecture1",
-        "head",
-        "The head architecture1 in place of cls",
-        in_base=False,
-        head="architecture1",
-    ),
-    Variant(
-        "architecture2",
+        "cls",
         "head",
         "The head architecture2 in place of cls",
-        in_base=False,
-        head="architecture2",
+        in_base=True,
+        head="cls",
+    ),
+    Variant(
+        "architecture1",
+        "head",
+        "The head architecture2 in place of architecture1",
+        in_base=True,
+        head="architecture1",
     ),
     Variant(
         "kote",

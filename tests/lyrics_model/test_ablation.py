@@ -303,7 +303,7 @@ def test_sentences_from_made_up_figures() -> None:
         "Going towards the lyrics, not away from them: no difference can be shown on KOTE "
         "(0.000, -0.020 to +0.020) and on KPoEM (-0.010, -0.030 to +0.010)."
     )
-    both = sentence(of["architecture2"], _row((0.01, 0.03), (-0.03, -0.01)))
+    both = sentence(of["cls"], _row((-0.03, -0.01), (0.01, 0.03)))
     assert both == (
         "The head architecture2 in place of cls helped on KOTE (+0.020, +0.010 to +0.030) and "
         "harmed on KPoEM (-0.020, -0.030 to -0.010)."
