@@ -27,7 +27,8 @@ from data_prep.taxonomy import EMOTIONS, native_label_set
 from lyrics_model.chunked_run import LAST
 from lyrics_model.corpus import load_corpus, tokenizer_path
 from lyrics_model.encoder import LyricNetwork
-from lyrics_model.finetuning import CHECKPOINTS, load_network
+from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, load_network
+from lyrics_model.int8_network import made_ready, quantise
 from lyrics_model.mixture import choose_head_weights
 from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_batch, ngram_ids
@@ -63,26 +64,14 @@ def to_onnx(network: LyricNetwork, path: Path) -> None:
     )
 
 
-def quantise(source: Path, target: Path) -> None:
-    """Dynamic int8 quantisation of matrices and embedding tables.
+def training_data(vectors: PieceVectors, *, taught: bool) -> list[TrainingData]:
+    """What the embedded model was trained on, as its card states it.
 
-    Weights take seven bits: processors without VNNI add products of eight bits
-    with saturation, which would change answers from machine to machine.
+    Parameters
+    ----------
+    taught
+        Whether earlier models of ours labelled reviews for it.
     """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    quantize_dynamic(
-        source,
-        target,
-        weight_type=QuantType.QInt8,
-        per_channel=True,
-        reduce_range=True,
-        op_types_to_quantize=["MatMul", "Gemm", "Gather"],
-    )
-
-
-def training_data(vectors: PieceVectors) -> list[TrainingData]:
-    """What the embedded model was trained on, as its card states it."""
     start = [
         TrainingData(name, licence, vectors.words[language], f"start: {use}")
         for language, name, licence, use in (
@@ -94,7 +83,13 @@ def training_data(vectors: PieceVectors) -> list[TrainingData]:
     reviews = sum(1 for _ in nsmc.iter_reviews())
     return [
         *start,
-        TrainingData("NSMC", nsmc.LICENCE, reviews, "pretraining: masked words and ratings"),
+        TrainingData(
+            "NSMC",
+            nsmc.LICENCE,
+            reviews,
+            "pretraining: masked words and ratings"
+            + ("; fine-tuning: some, labelled by earlier models of ours" if taught else ""),
+        ),
         TrainingData("KOTE", kote.LICENCE, len(kote.read("train")), "44 labels"),
         TrainingData("KPoEM", kpoem.LICENCE, len(kpoem.read("train")), "44 labels, shares"),
         TrainingData(
@@ -139,12 +134,12 @@ def export(
     specification = network.specification
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        plain = Path(temporary) / NETWORK_NAME
-        to_onnx(network, plain)
-        quantise(plain, folder / NETWORK_NAME)
-        if float32 is not None:
-            float32.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(plain, float32 / NETWORK_NAME)
+        ready = Path(temporary) / NETWORK_NAME
+        to_onnx(made_ready(network), ready)
+        quantise(ready, folder / NETWORK_NAME)
+    if float32 is not None:
+        float32.mkdir(parents=True, exist_ok=True)
+        to_onnx(network, float32 / NETWORK_NAME)
     _copy_compact(tokenizer_path(work), folder / TOKENIZER_NAME)
     heads = [head for head, _ in specification.heads]
     card = ModelCard(
@@ -156,7 +151,9 @@ def export(
         },
         head_weights={head: 1.0 / len(heads) for head in heads},
         features=json.loads(json.dumps(specification.features())),
-        training_data=training_data(load_corpus(work).vectors),
+        training_data=training_data(
+            load_corpus(work).vectors, taught=(work / CHECKPOINTS / TEACHERS).is_file()
+        ),
         commit=checkout_commit(),
     )
     write_card(folder, card)

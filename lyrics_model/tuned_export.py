@@ -7,7 +7,6 @@ an export needs no data set.
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 import warnings
 from collections.abc import Callable
@@ -30,8 +29,9 @@ from data_prep.model_folder import (
     write_card,
 )
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
-from lyrics_model.exporting import complete_float32, quantise, refuse_same
+from lyrics_model.exporting import complete_float32, refuse_same
 from lyrics_model.heads import TunedNetwork
+from lyrics_model.int8_network import made_ready, quantise
 from lyrics_model.predictor import LyricPredictor
 from lyrics_model.text_encoding import TextEncoding, padded
 from lyrics_model.tuned_folder import (
@@ -215,12 +215,12 @@ def export_tuned(
     network = load_tuned(tuned)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
-        plain = Path(temporary) / NETWORK_NAME
-        to_onnx(network, encoding, plain)
-        quantise(plain, folder / NETWORK_NAME)
-        if float32 is not None:
-            float32.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(plain, float32 / NETWORK_NAME)
+        ready = Path(temporary) / NETWORK_NAME
+        to_onnx(made_ready(network), encoding, ready)
+        quantise(ready, folder / NETWORK_NAME)
+    if float32 is not None:
+        float32.mkdir(parents=True, exist_ok=True)
+        to_onnx(network, encoding, float32 / NETWORK_NAME)
     encoding.tokenizer.save(str(folder / TOKENIZER_NAME), pretty=False)
     answers = read_answers(tuned)
     weights = choose_mixture(answers, specification)

@@ -21,13 +21,14 @@ from lyrics_model.batches import chunk_of_batches, length_batches  # noqa: E402
 from lyrics_model.corpus import FOLDER  # noqa: E402
 from lyrics_model.encoder import LyricNetwork, build_encoder, masked_mean  # noqa: E402
 from lyrics_model.examples import SOURCES, Examples  # noqa: E402
-from lyrics_model.exporting import quantise, to_onnx  # noqa: E402
+from lyrics_model.exporting import to_onnx  # noqa: E402
 from lyrics_model.finetuning import (  # noqa: E402
     ExampleModule,
     Finetuning,
     FinetuningConfiguration,
     _divergence,
 )
+from lyrics_model.int8_network import made_ready, quantise  # noqa: E402
 from lyrics_model.ngrams import ngram_batch, ngram_ids  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
 from lyrics_model.pretraining import (  # noqa: E402
@@ -209,7 +210,7 @@ def _folder(tmp_path: Path) -> tuple[Path, LyricNetwork]:
     network = LyricNetwork(SPECIFICATION, build_encoder(ENCODER)).eval()
     folder = tmp_path / "model"
     folder.mkdir()
-    to_onnx(network, tmp_path / "plain.onnx")
+    to_onnx(made_ready(network), tmp_path / "plain.onnx")
     quantise(tmp_path / "plain.onnx", folder / "model.onnx")
     train_tokenizer(TEXTS, ENCODER.vocab_size).save(str(folder / "tokenizer.json"))
     card = ModelCard(
