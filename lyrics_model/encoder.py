@@ -22,11 +22,7 @@ from lyrics_model.specification import (
 
 
 def build_encoder(specification: EncoderSpecification, dropout: float = 0.0) -> RobertaModel:
-    """A randomly initialised RoBERTa encoder without pooler.
-
-    Attention itself drops nothing: torch's fast kernels for processors refuse to, and
-    training would take half as long again.
-    """
+    """A randomly initialised RoBERTa encoder without pooler; its attention weights drop nothing."""
     configuration = RobertaConfig(
         vocab_size=specification.vocab_size,
         hidden_size=specification.hidden_size,

@@ -56,8 +56,8 @@ class FinetuningConfiguration:
     head whose target is theirs alone counts ``teacher_weight``.
     """
 
-    passes: float = 1.4
-    chunks: int = 6
+    passes: float = 0.76
+    chunks: int = 4
     token_budget: int = 3_072
     encoder_rate: float = 2e-4
     head_rate: float = 1e-3
