@@ -302,15 +302,23 @@ def _signed(value: float) -> str:
 
 
 def _perplexities(records: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Mean over seeds of the perplexity on held-out texts of the stages that were read."""
-    found: dict[str, dict[str, list[float]]] = {}
+    """Of each pretraining and stage: perplexity, mean over seeds, and passes over the text."""
+    found: dict[str, dict[str, dict[str, list[float]]]] = {}
     for record in records:
-        if record["kind"] == "pretraining":
-            own = found.setdefault(record["row"], {})
-            for stage, value in record["figures"]["perplexity"].items():
-                own.setdefault(stage, []).append(value)
+        if record["kind"] != "pretraining":
+            continue
+        own = found.setdefault(record["row"], {})
+        passes = {stage["name"]: stage["passes"] for stage in record["figures"]["stages"]}
+        for stage, value in record["figures"]["perplexity"].items():
+            of_stage = own.setdefault(stage, {"perplexity": [], "passes": []})
+            of_stage["perplexity"].append(value)
+            of_stage["passes"].append(passes[stage])
     return {
-        row: {stage: {"mean": float(np.mean(v)), "seeds": len(v)} for stage, v in own.items()}
+        row: {
+            stage: {name: float(np.mean(values)) for name, values in of_stage.items()}
+            | {"seeds": len(of_stage["perplexity"])}
+            for stage, of_stage in own.items()
+        }
         for row, own in found.items()
     }
 
@@ -322,12 +330,17 @@ def _perplexity_lines(results: Mapping[str, Any]) -> list[str]:
         "## What the encoders learned of the texts",
         "",
         "Perplexity of masked pieces on held-out texts of the stages that were read, mean over "
-        f"seeds. Guessing every piece alike has {pieces:,}.",
+        f"seeds, and passes over the stage's text. Guessing every piece alike has {pieces:,}.",
         "",
-        "| stages read | " + " | ".join(stages) + " |",
+        "| stages, in order | " + " | ".join(stages) + " |",
         "|---" * (len(stages) + 1) + "|",
     ]
     for row, own in results["perplexity"].items():
-        cells = [f"{own[stage]['mean']:,.0f}" if stage in own else "" for stage in stages]
+        cells = [
+            f"{own[stage]['perplexity']:,.0f} ({own[stage]['passes']:.1f} passes)"
+            if stage in own
+            else ""
+            for stage in stages
+        ]
         lines.append(f"| {row} | " + " | ".join(cells) + " |")
     return lines
