@@ -67,6 +67,25 @@ class Examples:
         """(texts,) pieces per text."""
         return np.array([len(row) for row in self.pieces], dtype=np.int64)
 
+    def subset(self, rows: NDArray[np.int64]) -> Examples:
+        """Some of the texts, in this order; one may stand there several times.
+
+        A translation stays a partner where both sentences are there once.
+        """
+        place = np.full(len(self), -1, dtype=np.int64)
+        place[rows] = np.arange(len(rows))
+        once = np.bincount(rows, minlength=len(self)) == 1
+        partners = self.partners[rows]
+        paired = (partners >= 0) & once[rows] & once[partners]
+        return Examples(
+            pieces=[self.pieces[i] for i in rows],
+            ngrams=[self.ngrams[i] for i in rows],
+            targets={head: target[rows] for head, target in self.targets.items()},
+            labelled={head: known[rows] for head, known in self.labelled.items()},
+            sources=self.sources[rows],
+            partners=np.where(paired, place[partners], -1),
+        )
+
     def units(self) -> NDArray[np.int64]:
         """(units, 2): every text once, beside its partner or -1."""
         first = (self.partners < 0) | (np.arange(len(self)) < self.partners)

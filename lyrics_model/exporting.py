@@ -11,6 +11,8 @@ from typing import Final
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
+from torch import Tensor
 
 from data_prep.errors import InputError
 from data_prep.model_folder import (
@@ -24,19 +26,22 @@ from data_prep.model_folder import (
 )
 from data_prep.readers import goemotions, kote, kpoem, nsmc
 from data_prep.taxonomy import EMOTIONS, native_label_set
-from lyrics_model.chunked_run import LAST
 from lyrics_model.corpus import load_corpus, tokenizer_path
 from lyrics_model.encoder import LyricNetwork
-from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, load_network
+from lyrics_model.examples import labelled_texts
+from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, finished, load_network
 from lyrics_model.int8_network import made_ready, quantise
 from lyrics_model.mixture import choose_head_weights
 from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.predictor import LyricPredictor
 from lyrics_model.specification import CLS_ID, SEP_ID
+from lyrics_model.tokens import encode, load_tokenizer, pad
 from lyrics_model.word_vectors import PieceVectors
 
 INPUTS: Final = ("input_ids", "ngram_ids", "ngram_weights")
+SAMPLES: Final = 512
+_SAMPLES_AT_ONCE: Final = 32
 
 
 def to_onnx(network: LyricNetwork, path: Path) -> None:
@@ -130,12 +135,12 @@ def export(
         If there is no checkpoint or a data set is missing.
     """
     refuse_same(folder, float32)
-    network = load_network(work / CHECKPOINTS / LAST)
+    network = load_network(finished(work))
     specification = network.specification
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         ready = Path(temporary) / NETWORK_NAME
-        to_onnx(made_ready(network), ready)
+        to_onnx(made_ready(network, _samples(network, load_tokenizer(tokenizer_path(work)))), ready)
         quantise(ready, folder / NETWORK_NAME)
     if float32 is not None:
         float32.mkdir(parents=True, exist_ok=True)
@@ -168,6 +173,21 @@ def export(
     if float32 is not None:
         complete_float32(folder, float32)
     return folder
+
+
+def _samples(network: LyricNetwork, tokenizer: Tokenizer) -> list[tuple[Tensor, ...]]:
+    """Training texts of every source as network input."""
+    specification = network.specification
+    texts = labelled_texts("train")
+    chosen = np.random.default_rng(0).choice(len(texts), SAMPLES, replace=False)
+    some = sorted((texts[i] for i in chosen), key=len)
+    batches = []
+    for first in range(0, len(some), _SAMPLES_AT_ONCE):
+        batch = some[first : first + _SAMPLES_AT_ONCE]
+        pieces = encode(tokenizer, batch, specification.encoder.max_tokens)
+        ids, weights = ngram_batch([ngram_ids(text, specification.ngrams) for text in batch])
+        batches.append(tuple(map(torch.from_numpy, (pad(pieces), ids, weights))))
+    return batches
 
 
 def refuse_same(folder: Path, float32: Path | None) -> None:

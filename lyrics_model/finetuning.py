@@ -44,6 +44,8 @@ from lyrics_model.tokens import load_tokenizer, pad
 
 CHECKPOINTS: Final = "finetuning"
 TEACHERS: Final = "teachers.npz"
+SETTLING: Final = "settling"
+SMALL: Final = ("kote", "kpoem", "moods")
 
 
 @dataclass(frozen=True)
@@ -54,10 +56,14 @@ class FinetuningConfiguration:
     validation macro-F1 fell again after the first. With teachers, ``reviews`` texts
     without labels join, ``teacher_share`` of a labelled text's target is theirs, and a
     head whose target is theirs alone counts ``teacher_weight``.
+
+    Most texts are GoEmotions' and reviews. So a second stage settles the network on one
+    pass of ``settling_copies`` of every text of the small sources and of
+    ``settling_pairs`` of the translated sentences, at ``settling_rate`` of the rates.
     """
 
-    passes: float = 0.76
-    chunks: int = 4
+    passes: float = 0.38
+    chunks: int = 2
     token_budget: int = 3_072
     encoder_rate: float = 2e-4
     head_rate: float = 1e-3
@@ -75,6 +81,10 @@ class FinetuningConfiguration:
     reviews: int = 60_000
     teacher_share: float = 0.5
     teacher_weight: float = 0.25
+    settling_chunks: int = 2
+    settling_copies: int = 2
+    settling_pairs: float = 0.2
+    settling_rate: float = 0.75
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -306,7 +316,7 @@ def train(
 
     Returns
     -------
-    Path of the finished checkpoint, ``work/finetuning/last.ckpt``.
+    Path of the finished checkpoint, that of :func:`finished`.
 
     Raises
     ------
@@ -335,15 +345,53 @@ def train(
         )
     training = build_examples("train", tokenizer, specification, teaching)
     validation = build_examples("validation", tokenizer, specification)
-    module = ExampleModule(training, validation, configuration)
     priors = np.stack([training.prior(i) for i in range(len(SOURCES))])
     network = LyricNetwork(specification, encoder)
+    module = ExampleModule(training, validation, configuration)
     model = Finetuning(network, configuration, priors, module.per_chunk * configuration.chunks)
-    return run_chunks(model, module, work / CHECKPOINTS, configuration.chunks)
+    reached = run_chunks(model, module, work / CHECKPOINTS, configuration.chunks)
+    if not configuration.settling_chunks:
+        return reached
+    settling = _settling(configuration)
+    few = training.subset(settling_rows(training, configuration))
+    module = ExampleModule(few, validation, settling)
+    network = load_network(reached, training=True)
+    model = Finetuning(network, settling, priors, module.per_chunk * settling.chunks)
+    return run_chunks(model, module, work / CHECKPOINTS / SETTLING, settling.chunks)
 
 
-def load_network(checkpoint: Path) -> LyricNetwork:
-    """The network of a fine-tuning checkpoint, ready for evaluation or export."""
+def _settling(configuration: FinetuningConfiguration) -> FinetuningConfiguration:
+    slower = configuration.settling_rate
+    return replace(
+        configuration,
+        passes=1.0,
+        chunks=configuration.settling_chunks,
+        encoder_rate=slower * configuration.encoder_rate,
+        head_rate=slower * configuration.head_rate,
+        wide_rate=slower * configuration.wide_rate,
+    )
+
+
+def settling_rows(examples: Examples, configuration: FinetuningConfiguration) -> NDArray[np.int64]:
+    """Rows of the second stage: small sources several times, and some translated pairs."""
+    small = np.isin(examples.sources, [SOURCES.index(name) for name in SMALL])
+    pairs = np.flatnonzero(np.arange(len(examples)) < examples.partners)
+    random = np.random.default_rng(configuration.seed)
+    count = round(configuration.settling_pairs * len(pairs))
+    chosen = random.choice(pairs, count, replace=False) if count else pairs[:0]
+    copies = np.tile(np.flatnonzero(small), configuration.settling_copies)
+    rows: NDArray[np.int64] = np.concatenate([copies, chosen, examples.partners[chosen]])
+    return rows
+
+
+def finished(work: Path) -> Path:
+    """The last checkpoint of the last stage that was trained."""
+    settled = work / CHECKPOINTS / SETTLING / LAST
+    return settled if settled.is_file() else work / CHECKPOINTS / LAST
+
+
+def load_network(checkpoint: Path, *, training: bool = False) -> LyricNetwork:
+    """The network of a fine-tuning checkpoint: for evaluation and export, or to train on."""
     if not checkpoint.is_file():
         raise MissingDataError(f"{checkpoint} is missing: run `maeum train lyrics` first")
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
@@ -354,7 +402,8 @@ def load_network(checkpoint: Path) -> LyricNetwork:
         heads=tuple((name, size) for name, size in raw["heads"]),
         dropout=raw["dropout"],
     )
-    network = LyricNetwork(specification, build_encoder(specification.encoder))
+    dropout = specification.dropout if training else 0.0
+    network = LyricNetwork(specification, build_encoder(specification.encoder, dropout))
     prefix = "network."
     state: Iterator[tuple[str, Tensor]] = (
         (key.removeprefix(prefix), value)
@@ -362,4 +411,4 @@ def load_network(checkpoint: Path) -> LyricNetwork:
         if key.startswith(prefix)
     )
     network.load_state_dict(dict(state))
-    return network.eval()
+    return network.train(training)

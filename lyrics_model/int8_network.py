@@ -5,13 +5,15 @@ a transformer are many times as large as the others, and take the others' precis
 (Bondarenko, Nagel, Blankevoort 2021). So every token is divided by its own largest
 value before a matrix is applied, and multiplied by it afterwards, which changes
 nothing in exact arithmetic. It also makes an answer all but independent of the
-batch it is read in. Embedding tables keep one scale a row.
+batch it is read in. Features that are large in every token are made smaller, and
+their weights larger (Xiao et al. 2023). Embedding tables keep one scale a row.
 """
 
 from __future__ import annotations
 
 import copy
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -20,18 +22,31 @@ from torch import Tensor, nn
 
 _LEAST_ROWS: Final = 64  # a smaller table stays as it is
 _SMALLEST: Final = 1e-6
+_MOVED: Final = 0.7  # how much of a feature's size goes to its weights; 0 to 1
 
 
 class RowScaledLinear(nn.Module):
-    """``nn.Linear`` on tokens scaled to a largest value of one, scaled back afterwards."""
+    """``nn.Linear`` on tokens scaled to a largest value of one, scaled back afterwards.
 
-    def __init__(self, linear: nn.Linear) -> None:
+    Parameters
+    ----------
+    divisor
+        (in,) what every feature is divided by first, and its weights multiplied by.
+    """
+
+    def __init__(self, linear: nn.Linear, divisor: nn.Parameter | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(linear.weight.detach().T.contiguous())
+        weight = linear.weight.detach()
+        if divisor is not None:
+            weight = weight * divisor.detach()
+        self.divisor = divisor
+        self.weight = nn.Parameter(weight.T.contiguous())
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().clone())
 
     def forward(self, features: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
+        if self.divisor is not None:
+            features = features / self.divisor
         largest = features.abs().amax(dim=-1, keepdim=True).clamp(min=_SMALLEST)
         product = torch.matmul(features / largest, self.weight) * largest
         return product if self.bias is None else product + self.bias
@@ -56,16 +71,64 @@ class RowQuantisedEmbedding(nn.Module):
 Network = TypeVar("Network", bound=nn.Module)
 
 
-def made_ready(network: Network) -> Network:
-    """A copy whose matrices and embedding tables suit :func:`quantise`."""
+def made_ready(network: Network, samples: Sequence[tuple[Tensor, ...]]) -> Network:
+    """A copy whose matrices and embedding tables suit :func:`quantise`.
+
+    Parameters
+    ----------
+    samples
+        Inputs as the network takes them; how large each feature gets is seen on them.
+    """
     ready = copy.deepcopy(network).eval()
+    divisors = _divisors(ready, samples)
     for parent in list(ready.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
-                setattr(parent, name, RowScaledLinear(child))
+                setattr(parent, name, RowScaledLinear(child, divisors.get(child)))
             elif type(child) is nn.Embedding and child.num_embeddings >= _LEAST_ROWS:
                 setattr(parent, name, RowQuantisedEmbedding(child))
     return ready
+
+
+def _divisors(
+    network: nn.Module, samples: Sequence[tuple[Tensor, ...]]
+) -> dict[nn.Module, nn.Parameter]:
+    """What to divide the features of every matrix by; one for all that read the same features."""
+    largest: dict[nn.Linear, Tensor] = {}
+    source: dict[nn.Linear, int] = {}
+    kept: list[Tensor] = []  # a tensor's identity holds while it lives
+
+    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, nn.Linear), "hooked above"
+        features = inputs[0].abs().flatten(0, -2).amax(dim=0)
+        if module in largest:
+            features = torch.maximum(largest[module], features)
+        else:
+            source[module] = id(inputs[0])
+            kept.append(inputs[0])
+        largest[module] = features
+
+    hooks = [
+        module.register_forward_pre_hook(look)
+        for module in network.modules()
+        if type(module) is nn.Linear
+    ]
+    with torch.no_grad():
+        for sample in samples:
+            network(*sample)
+    for hook in hooks:
+        hook.remove()
+    readers: dict[int, list[nn.Linear]] = {}
+    for module, identity in source.items():
+        readers.setdefault(identity, []).append(module)
+    found: dict[nn.Module, nn.Parameter] = {}
+    for modules in readers.values():
+        weights = torch.stack([module.weight.detach().abs().amax(dim=0) for module in modules])
+        features = largest[modules[0]].clamp(min=_SMALLEST)
+        moved = features**_MOVED / weights.amax(dim=0).clamp(min=_SMALLEST) ** (1.0 - _MOVED)
+        shared = nn.Parameter(moved.clamp(min=_SMALLEST))
+        found |= dict.fromkeys(modules, shared)
+    return found
 
 
 def quantise(source: Path, target: Path) -> None:

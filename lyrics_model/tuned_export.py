@@ -216,7 +216,9 @@ def export_tuned(
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:
         ready = Path(temporary) / NETWORK_NAME
-        to_onnx(made_ready(network), encoding, ready)
+        ids, mask = padded(encoding.rows(_CHECKED), encoding.pad_id)
+        sample = (torch.from_numpy(ids), torch.from_numpy(mask))
+        to_onnx(made_ready(network, [sample]), encoding, ready)
         quantise(ready, folder / NETWORK_NAME)
     if float32 is not None:
         float32.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from lyrics_model.int8_network import (  # noqa: E402
     quantise,
 )
 
-
+SAMPLES = [(torch.arange(98)[None],)]
 CLOSE = {"atol": 1e-3, "rtol": 1e-4}
 
 
@@ -49,6 +49,34 @@ def test_scaling_rows_changes_nothing() -> None:
     torch.testing.assert_close(RowScaledLinear(bare)(tokens), bare(tokens), **CLOSE)
 
 
+def test_dividing_features_changes_nothing() -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(8, 4)
+    tokens = torch.randn(3, 8)
+    divisor = nn.Parameter(torch.logspace(-2, 2, 8))
+    torch.testing.assert_close(RowScaledLinear(linear, divisor)(tokens), linear(tokens), **CLOSE)
+
+
+def test_matrices_that_read_the_same_features_share_what_they_are_divided_by() -> None:
+    class Two(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.one, self.two, self.last = nn.Linear(8, 8), nn.Linear(8, 8), nn.Linear(8, 2)
+
+        def forward(self, features: torch.Tensor) -> torch.Tensor:
+            answer: torch.Tensor = self.last(self.one(features) + self.two(features))
+            return answer
+
+    torch.manual_seed(0)
+    network = Two()
+    sample = torch.randn(5, 8) * torch.tensor([1.0] * 7 + [50.0])
+    ready = made_ready(network, [(sample,)])
+    assert ready.one.divisor is ready.two.divisor
+    assert ready.one.divisor is not ready.last.divisor
+    assert float(ready.one.divisor[7]) > 5 * float(ready.one.divisor[:7].max())
+    torch.testing.assert_close(ready(sample), network(sample), **CLOSE)
+
+
 def test_rows_of_a_table_keep_their_own_precision() -> None:
     torch.manual_seed(0)
     embedding = nn.Embedding(70, 16)
@@ -63,7 +91,7 @@ def test_rows_of_a_table_keep_their_own_precision() -> None:
 
 def test_matrices_and_tables_are_replaced_in_a_copy() -> None:
     network = Small()
-    ready = made_ready(network)
+    ready = made_ready(network, SAMPLES)
     assert isinstance(ready.words, RowQuantisedEmbedding)
     assert isinstance(ready.dense, RowScaledLinear)
     assert isinstance(ready.narrow, RowScaledLinear)
@@ -85,7 +113,7 @@ def test_an_outlier_in_the_batch_costs_the_others_nothing(tmp_path: Path) -> Non
     with torch.no_grad():
         network.words.weight[99] *= 300
     found = {}
-    for name, exported in (("plain", network), ("ready", made_ready(network))):
+    for name, exported in (("plain", network), ("ready", made_ready(network, SAMPLES))):
         torch.onnx.export(
             exported,
             (torch.tensor([[1, 2, 3]]),),

@@ -23,10 +23,12 @@ from lyrics_model.encoder import LyricNetwork, build_encoder, masked_mean  # noq
 from lyrics_model.examples import SOURCES, Examples  # noqa: E402
 from lyrics_model.exporting import to_onnx  # noqa: E402
 from lyrics_model.finetuning import (  # noqa: E402
+    SMALL,
     ExampleModule,
     Finetuning,
     FinetuningConfiguration,
     _divergence,
+    settling_rows,
 )
 from lyrics_model.int8_network import made_ready, quantise  # noqa: E402
 from lyrics_model.ngrams import ngram_batch, ngram_ids  # noqa: E402
@@ -184,6 +186,27 @@ def test_translations_share_a_batch_and_every_text_is_in_one() -> None:
     assert all(pairs.tolist() == [[pairs[0, 0], pairs[0, 0] + 1]] for pairs in seen)
 
 
+def test_a_subset_repeats_texts_and_keeps_translations_together() -> None:
+    examples = _examples()  # 0 and 1 translate each other
+    few = examples.subset(np.array([5, 0, 5, 1]))
+    assert few.partners.tolist() == [-1, 3, -1, 1]
+    assert few.units().tolist() == [[0, -1], [1, 3], [2, -1]]
+    np.testing.assert_array_equal(few.pieces[0], few.pieces[2])
+    np.testing.assert_array_equal(few.targets["six"][1], examples.targets["six"][0])
+    twice = examples.subset(np.array([0, 1, 0]))
+    assert twice.partners.tolist() == [-1, -1, -1]
+
+
+def test_settling_takes_small_sources_and_some_pairs() -> None:
+    examples = _examples()
+    rows = settling_rows(examples, FinetuningConfiguration(settling_copies=3, settling_pairs=1.0))
+    counts = np.bincount(rows, minlength=len(examples))
+    small = np.isin(examples.sources, [SOURCES.index(name) for name in SMALL])
+    assert (counts[small & (examples.partners < 0)] == 3).all()
+    assert counts[[0, 1]].tolist() == [4, 4]  # both are small, and a pair
+    assert not counts[~small & (examples.partners < 0)].any()
+
+
 def test_divergence_by_hand() -> None:
     logits = torch.log(torch.tensor([[0.5, 0.5], [0.25, 0.75], [0.25, 0.75]]))
     assert float(_divergence(logits, torch.tensor([[1, 2]]))) == pytest.approx(0.0, abs=1e-6)
@@ -210,9 +233,13 @@ def _folder(tmp_path: Path) -> tuple[Path, LyricNetwork]:
     network = LyricNetwork(SPECIFICATION, build_encoder(ENCODER)).eval()
     folder = tmp_path / "model"
     folder.mkdir()
-    to_onnx(made_ready(network), tmp_path / "plain.onnx")
+    tokenizer = train_tokenizer(TEXTS, ENCODER.vocab_size)
+    ids, weights = ngram_batch([ngram_ids(text, SPECIFICATION.ngrams) for text in TEXTS])
+    pieces = pad(encode(tokenizer, TEXTS, ENCODER.max_tokens))
+    sample = (torch.from_numpy(pieces), torch.from_numpy(ids), torch.from_numpy(weights))
+    to_onnx(made_ready(network, [sample]), tmp_path / "plain.onnx")
     quantise(tmp_path / "plain.onnx", folder / "model.onnx")
-    train_tokenizer(TEXTS, ENCODER.vocab_size).save(str(folder / "tokenizer.json"))
+    tokenizer.save(str(folder / "tokenizer.json"))
     card = ModelCard(
         kind="lyrics",
         name="tiny",
