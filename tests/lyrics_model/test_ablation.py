@@ -26,9 +26,11 @@ from data_prep.taxonomy import native_label_set  # noqa: E402
 from lyrics_model import dapt_report  # noqa: E402
 from lyrics_model.ablation import AblationSettings, study  # noqa: E402
 from lyrics_model.ablation_report import (  # noqa: E402
+    CONSTANT,
     JSON,
     MARKDOWN,
     linear_sentence,
+    nothing_learned,
     sentence,
     summarise,
     summary_of,
@@ -310,13 +312,37 @@ def test_sentences_from_made_up_figures() -> None:
     )
 
 
+def test_what_helped_twice_is_said_once() -> None:
+    frozen = next(variant for variant in VARIANTS if variant.frozen)
+    assert sentence(frozen, _row((-0.03, -0.01), (-0.05, -0.01))) == (
+        "Training the encoder, not its head alone, helped on KOTE (+0.020, +0.010 to +0.030) and "
+        "on KPoEM (+0.030, +0.010 to +0.050)."
+    )
+
+
+def test_rows_that_learned_nothing_are_named() -> None:
+    rows = {
+        CONSTANT: {"kote": {"mean": 0.10}, "kpoem": {"mean": 0.08}},
+        "base": {"kote": {"mean": 0.20}, "kpoem": {"mean": 0.15}},
+        "frozen": {"kote": {"mean": 0.09}, "kpoem": {"mean": 0.08}},
+        "kote": {"kote": {"mean": 0.20}, "kpoem": {"mean": 0.07}},
+    }
+    assert nothing_learned(rows) == ["frozen"]
+
+
 def test_the_linear_model_is_compared_in_words() -> None:
-    said = linear_sentence({LINEAR_LIMITED: _row((0.05, 0.07), (-0.01, 0.02))})
+    linear = _row((0.05, 0.07), (-0.01, 0.02))
+    for test in TESTS:
+        linear[test]["mean"] = 0.3
+    base = {test: {"mean": 0.31} for test in TESTS}
+    said = linear_sentence({LINEAR_LIMITED: linear, "base": base})
     assert said == [
         "The linear model on the same texts is better than the base on KOTE "
         "(+0.060, +0.050 to +0.070) and cannot be told from the base on KPoEM "
         "(+0.005, -0.010 to +0.020)."
     ]
+    base = {test: {"mean": 0.2} for test in TESTS}
+    assert "No row reaches it" in linear_sentence({LINEAR_LIMITED: linear, "base": base})[1]
 
 
 def test_differences_are_paired_by_seed() -> None:
