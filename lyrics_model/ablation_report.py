@@ -250,8 +250,8 @@ def _setting_lines(results: Mapping[str, Any]) -> list[str]:
         f"{results['scored']['kote']:,} of KOTE and {results['scored']['kpoem']:,} of KPoEM with "
         "one strongest emotion. This study never reads a test text. The pass that is judged was "
         "chosen on the same texts, by the mean of both figures, so the figures are somewhat too "
-        "good in all rows alike; the linear models chose nothing. The default sizes, rates and head "
-        "were settled by trials on the same texts with seed 0, in which cls gave one emotion "
+        "good in all rows alike; the linear models chose nothing. The default sizes, rates and "
+        "head were settled by trials on the same texts with seed 0, in which cls gave one emotion "
         "to every text: the comparison of heads repeats what was seen there.",
         "",
         f"Every encoder starts from random weights: {encoder['layers']} layers, "
