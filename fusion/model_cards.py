@@ -19,7 +19,7 @@ _PURPOSE: Final = {
     "lyrics": (
         "Reads Korean and English words - song lyrics, or a sentence about a mood - and answers "
         "with six emotions (joy, tension, calm, sadness, anger, neutral). A RoBERTa encoder "
-        "trained from nothing beside hashed character n-grams, int8 ONNX."
+        "beside hashed character n-grams, int8 ONNX; what it started from stands below."
     ),
     "audio": (
         "Hears a recording (16 kHz, 48-band log-mel and 64 semitones) and answers with six "

@@ -134,8 +134,9 @@ def _divisors(
 def quantise(source: Path, target: Path) -> None:
     """Fuse what can be fused of an ONNX file, and quantise its matrices dynamically.
 
-    Weights take seven bits: processors without VNNI add products of eight bits
-    with saturation, which would change answers from machine to machine.
+    Weights are unsigned: processors without VNNI add products of signed weights of
+    eight bits with saturation, which would change answers from machine to machine,
+    and seven bits are not enough.
 
     Parameters
     ----------
@@ -153,9 +154,8 @@ def quantise(source: Path, target: Path) -> None:
         quantize_dynamic(
             fused,
             target,
-            weight_type=QuantType.QInt8,
+            weight_type=QuantType.QUInt8,
             per_channel=True,
-            reduce_range=True,
             op_types_to_quantize=["MatMul", "Gemm"],
             # the types of what the fused nodes give are not known to the quantiser
             extra_options={"DefaultTensorType": onnx.TensorProto.FLOAT},
