@@ -12,6 +12,7 @@ their weights larger (Xiao et al. 2023). Embedding tables keep one scale a row.
 from __future__ import annotations
 
 import copy
+import logging
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -143,6 +144,16 @@ def quantise(source: Path, target: Path) -> None:
     source
         A network that went through :func:`made_ready`, as float32 ONNX.
     """
+    # the quantiser warns of every tensor whose type it does not know, which it is told below
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        _quantise(source, target)
+    finally:
+        logging.disable(before)
+
+
+def _quantise(source: Path, target: Path) -> None:
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
     from onnxruntime.transformers import optimizer

@@ -49,13 +49,16 @@ def test_everyday_moods_are_read(predictor: LyricPredictor) -> None:
     labels = np.array([row.emotion for row in rows])
     answers = predictor.distributions([row.text for row in rows]).argmax(axis=1)
     assert len(rows) >= 60
-    assert accuracy(labels, answers) >= 0.65
+    assert accuracy(labels, answers) >= 0.80
     # No emotion is bought at the price of another.
-    assert min((answers[labels == i] == i).mean() for i in range(N_EMOTIONS)) >= 0.4
+    assert min((answers[labels == i] == i).mean() for i in range(N_EMOTIONS)) >= 0.6
 
 
 @pytest.mark.skipif(not data_root().is_dir(), reason="MAEUM_DATA is not there")
-@pytest.mark.parametrize(("name", "bar"), [("KOTE test", 0.395), ("KPoEM 한용운, lines", 0.29)])
+@pytest.mark.parametrize(
+    ("name", "bar"),
+    [("KOTE test", 0.395), ("KPoEM 한용운, lines", 0.29), ("GoEmotions test, en", 0.58)],
+)
 def test_lyric_bars(predictor: LyricPredictor, name: str, bar: float) -> None:
     task = next(task for task in lyric_tasks() if task.name == name)
     answers = predictor.distributions(task.texts).argmax(axis=1)
