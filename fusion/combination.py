@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS
-from fusion.calibration import FLOOR, calibrate
+from data_prep.temperature import FLOOR
+from fusion.calibration import calibrate
 from fusion.settings import FusionSettings
 
 

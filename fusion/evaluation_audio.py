@@ -14,7 +14,6 @@ emotions that its scales map to (native: sums of scales; served six: shares).
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -43,6 +42,7 @@ from data_prep.metrics import (
 from data_prep.model_folder import read_card, write_card
 from data_prep.splits import N_FOLDS
 from data_prep.taxonomy import native_label_set
+from fusion.result_files import figure_cell, write_results
 
 WORK: Final = Path(".work")
 FITTED: Final = "fitted now"
@@ -315,10 +315,7 @@ def evaluate_audio(
                 "models": models,
             }
         )
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, ensure_ascii=False, indent=1)
-    (out / "audio.json").write_text(text + "\n", encoding="utf-8")
-    (out / "audio.md").write_text(audio_markdown(results), encoding="utf-8")
+    write_results(out, "audio", results, audio_markdown(results))
     return results
 
 
@@ -353,16 +350,6 @@ def store_baselines(folder: Path, results: dict[str, Any]) -> None:
     write_card(folder, replace(card, metrics=metrics))
 
 
-def _figure(figures: dict[str, Any], name: str) -> str:
-    if name not in figures:
-        return ""
-    text = f"{figures[name]:.3f}"
-    if f"{name}_interval" in figures:
-        low, high = figures[f"{name}_interval"]
-        text += f" ({low:.3f} to {high:.3f})"
-    return text
-
-
 def audio_markdown(results: dict[str, Any]) -> str:
     """The tables of ``audio.md``."""
     lines = [
@@ -386,7 +373,7 @@ def audio_markdown(results: dict[str, Any]) -> str:
             ]
             for name, figures in test["models"].items():
                 cells = " | ".join(f"{figures['r'][emotion]:.3f}" for emotion in FOUR)
-                lines.append(f"| {name} | {_figure(figures, 'mean_r')} | {cells} |")
+                lines.append(f"| {name} | {figure_cell(figures, 'mean_r')} | {cells} |")
         else:
             columns = (
                 "macro_f1",
@@ -401,7 +388,7 @@ def audio_markdown(results: dict[str, Any]) -> str:
                 "|---|---|---|---|---|---|",
             ]
             for name, figures in test["models"].items():
-                cells = " | ".join(_figure(figures, column) for column in columns)
+                cells = " | ".join(figure_cell(figures, column) for column in columns)
                 lines.append(f"| {name} | {cells} |")
         lines.append("")
     return "\n".join(lines)

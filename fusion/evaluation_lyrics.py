@@ -10,7 +10,6 @@ orderings (``data_prep.metrics``).
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -38,6 +37,7 @@ from data_prep.readers import goemotions, kote, kpoem
 from data_prep.readers.row import TextRow
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, project
 from fusion.quantisation import int8_against_float32, quantisation_markdown
+from fusion.result_files import figure_cell, write_results
 from lyrics_model.baseline import CORPORA, Classifier, constant, linear_classifier, training_rows
 from lyrics_model.moods import read_mood_file
 from lyrics_model.predictor import LyricPredictor
@@ -238,10 +238,7 @@ def evaluate_lyrics(
     results["parallel"] = parallel_agreement(predictor)
     if quantised:
         results["quantisation"] = quantised
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, ensure_ascii=False, indent=1)
-    (out / "lyrics.json").write_text(text + "\n", encoding="utf-8")
-    (out / "lyrics.md").write_text(lyrics_markdown(results), encoding="utf-8")
+    write_results(out, "lyrics", results, lyrics_markdown(results))
     return results
 
 
@@ -256,12 +253,8 @@ def lyrics_markdown(results: dict[str, Any]) -> str:
             "|---|---|" + "---|" * len(COLUMNS[1:]),
         ]
         for name, figures in test["models"].items():
-            low, high = figures["macro_f1_interval"]
-            cells = [
-                f"{figures[column]:.3f}" if column in figures else "" for column in COLUMNS[1:]
-            ]
-            first = f"{figures['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
-            lines.append(f"| {name} | {first} | " + " | ".join(cells) + " |")
+            cells = " | ".join(figure_cell(figures, column) for column in COLUMNS)
+            lines.append(f"| {name} | {cells} |")
         lines.append("")
     if results.get("quantisation"):
         lines += quantisation_markdown(results["quantisation"])

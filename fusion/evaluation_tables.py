@@ -31,6 +31,7 @@ from fusion.emotion_scores import (
 )
 from fusion.evaluation_plots import axis_names, plot_confusion, plot_reliability, plot_similarity
 from fusion.label_similarity import LabelSimilarity
+from fusion.result_files import figure_cell, write_results
 from fusion.table_answers import AskedTable
 from fusion.text_models import CONSTANT, TextModel, distinct_names
 
@@ -174,11 +175,8 @@ def write_evaluation(
     MissingExtraError
         If matplotlib is not installed.
     """
-    out.mkdir(parents=True, exist_ok=True)
     results = table_results(table, asked, evaluations, similarities)
-    text = json.dumps(results, ensure_ascii=False, indent=1)
-    (out / "table.json").write_text(text + "\n", encoding="utf-8")
-    (out / "table.md").write_text(table_markdown(results), encoding="utf-8")
+    write_results(out, "table", results, table_markdown(results))
     write_problems(out / "left_out.jsonl", asked)
     write_similarities(out, similarities)
     write_plots(out, evaluations)
@@ -293,7 +291,7 @@ def test_lines(test: Mapping[str, Any]) -> list[str]:
         "|---" * (len(columns) + 1) + "|",
     ]
     for name, figures in models.items():
-        lines.append(f"| {name} | " + " | ".join(_cell(figures, c) for c in columns) + " |")
+        lines.append(f"| {name} | " + " | ".join(figure_cell(figures, c) for c in columns) + " |")
     lines += ["", "F1 of each class:", "", "| class | rows | " + " | ".join(models) + " |"]
     lines.append("|---" * (len(models) + 2) + "|")
     (first, *_) = models.values()
@@ -301,13 +299,3 @@ def test_lines(test: Mapping[str, Any]) -> list[str]:
         cells = [f"{figures['per_class'][label]['f1']:.3f}" for figures in models.values()]
         lines.append(f"| {label} | {of_class['support']:,} | " + " | ".join(cells) + " |")
     return [*lines, ""]
-
-
-def _cell(figures: Mapping[str, Any], name: str) -> str:
-    if name not in figures:
-        return ""
-    value = f"{figures[name]:.3f}"
-    if f"{name}_interval" in figures:
-        low, high = figures[f"{name}_interval"]
-        value += f" ({low:.3f} to {high:.3f})"
-    return value

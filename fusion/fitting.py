@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 from data_prep.catalogue import Catalogue, Song
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
-from fusion.calibration import calibrate, estimate_prior, fit_temperature
+from data_prep.temperature import fit_temperature
+from fusion.calibration import calibrate, estimate_prior
 from fusion.combination import fuse_many
 from fusion.rescoring import branch_vectors
 from fusion.settings import BranchCalibration, FusionSettings

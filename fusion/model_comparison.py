@@ -10,7 +10,6 @@ counted.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +23,7 @@ from fusion.emotion_scores import RESAMPLES
 from fusion.evaluation_lyrics import LyricTask
 from fusion.evaluation_tables import Evaluation, evaluations_of_table, write_plots
 from fusion.label_similarity import LabelSimilarity
+from fusion.result_files import write_results
 from fusion.table_answers import AskedTable, ask_models
 from fusion.text_models import TextModel, distinct_names
 
@@ -133,10 +133,7 @@ def table_of_task(task: LyricTask) -> LabelledTable:
 def write_comparison(out: Path, comparisons: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Write ``comparison.json`` and ``comparison.md``; gives the content of the first."""
     results = {"comparisons": list(comparisons)}
-    out.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(results, ensure_ascii=False, indent=1)
-    (out / "comparison.json").write_text(text + "\n", encoding="utf-8")
-    (out / "comparison.md").write_text(comparison_markdown(results), encoding="utf-8")
+    write_results(out, "comparison", results, comparison_markdown(results))
     return results
 
 

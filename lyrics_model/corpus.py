@@ -179,7 +179,7 @@ def prepare(
         offsets=np.concatenate([[0], np.cumsum(lengths)]),
         ratings=np.array(ratings, dtype=np.int64),
     )
-    translations = list(_translations())
+    translations = list(_translations()) if published is not None else []
     vectors = starting_vectors(
         tokenizer,
         (text for text, _ in rated),
@@ -235,6 +235,11 @@ def load_corpus(work: Path) -> Corpus:
         state=load_file(folder / _START) if started else None,
         **content,
     )
+
+
+def load_vectors(work: Path) -> PieceVectors:
+    """The vectors of a corpus, without its texts."""
+    return PieceVectors.load(work / FOLDER / _VECTORS)
 
 
 def tokenizer_path(work: Path) -> Path:

@@ -26,7 +26,7 @@ from data_prep.model_folder import (
 )
 from data_prep.readers import goemotions, kote, kpoem, nsmc
 from data_prep.taxonomy import EMOTIONS, native_label_set
-from lyrics_model.corpus import load_corpus, tokenizer_path
+from lyrics_model.corpus import load_vectors, tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.examples import labelled_texts
 from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, finished, load_network
@@ -34,9 +34,9 @@ from lyrics_model.int8_network import made_ready, quantise
 from lyrics_model.mixture import choose_head_weights
 from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_batch, ngram_ids
-from lyrics_model.predictor import LyricPredictor
+from lyrics_model.predictor import LyricPredictor, WordsAndNgrams
 from lyrics_model.specification import CLS_ID, SEP_ID
-from lyrics_model.tokens import encode, load_tokenizer, pad
+from lyrics_model.tokens import load_tokenizer
 from lyrics_model.word_vectors import PieceVectors
 
 INPUTS: Final = ("input_ids", "ngram_ids", "ngram_weights")
@@ -157,7 +157,7 @@ def export(
         head_weights={head: 1.0 / len(heads) for head in heads},
         features=json.loads(json.dumps(specification.features())),
         training_data=training_data(
-            load_corpus(work).vectors, taught=(work / CHECKPOINTS / TEACHERS).is_file()
+            load_vectors(work), taught=(work / CHECKPOINTS / TEACHERS).is_file()
         ),
         commit=checkout_commit(),
     )
@@ -178,15 +178,16 @@ def export(
 def _samples(network: LyricNetwork, tokenizer: Tokenizer) -> list[tuple[Tensor, ...]]:
     """Training texts of every source as network input."""
     specification = network.specification
+    reading = WordsAndNgrams(tokenizer, specification.ngrams, specification.encoder.max_tokens)
     texts = labelled_texts("train")
     chosen = np.random.default_rng(0).choice(len(texts), SAMPLES, replace=False)
     some = sorted((texts[i] for i in chosen), key=len)
     batches = []
     for first in range(0, len(some), _SAMPLES_AT_ONCE):
         batch = some[first : first + _SAMPLES_AT_ONCE]
-        pieces = encode(tokenizer, batch, specification.encoder.max_tokens)
-        ids, weights = ngram_batch([ngram_ids(text, specification.ngrams) for text in batch])
-        batches.append(tuple(map(torch.from_numpy, (pad(pieces), ids, weights))))
+        _, feed = reading.prepare(batch)
+        given = feed(range(len(batch)))
+        batches.append(tuple(torch.from_numpy(given[name]) for name in INPUTS))
     return batches
 
 

@@ -89,7 +89,7 @@ Feed = Callable[[Sequence[int]], dict[str, NDArray[Any]]]
 """Positions of some prepared texts → what the network takes for them."""
 
 
-class _WordsAndNgrams:
+class WordsAndNgrams:
     """Texts as the embedded model reads them: word pieces and character n-grams."""
 
     names: Final = frozenset({"input_ids", "ngram_ids", "ngram_weights"})
@@ -147,7 +147,7 @@ class LyricPredictor:
         )
         tokenizer = load_tokenizer(folder / TOKENIZER_NAME)
         features = self.card.features
-        self._input: _WordsAndNgrams | _WordsAlone
+        self._input: WordsAndNgrams | _WordsAlone
         try:
             max_tokens = int(features["max_tokens"])
             if features["ngrams"] is None:
@@ -157,7 +157,7 @@ class LyricPredictor:
                 self._input = _WordsAlone(encoding)
             else:
                 ngrams = NgramSpecification(**features["ngrams"])
-                self._input = _WordsAndNgrams(tokenizer, ngrams, max_tokens)
+                self._input = WordsAndNgrams(tokenizer, ngrams, max_tokens)
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(
                 f"{folder}: the features of the card do not describe a lyric model: {error}"

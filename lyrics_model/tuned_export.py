@@ -29,6 +29,7 @@ from data_prep.model_folder import (
     write_card,
 )
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
+from data_prep.temperature import fit_temperature
 from lyrics_model.exporting import complete_float32, refuse_same
 from lyrics_model.heads import TunedNetwork
 from lyrics_model.int8_network import made_ready, quantise
@@ -49,8 +50,6 @@ STEPS: Final = 10
 LARGEST_DIFFERENCE: Final = 1e-3
 """Of a logit between torch and the float32 ONNX network, relative to the largest logit."""
 
-_FLOOR: Final = 1e-9
-_TEMPERATURES: Final = (0.05, 20.0)
 _CHECKED: Final = (
     "정말 행복한 하루였다",
     "I feel so lonely tonight, and nobody knows",
@@ -151,32 +150,6 @@ def mixture(
         total += weight * six_probabilities(answers.logits, specification, name)
     mixed: NDArray[np.float32] = total / total.sum(axis=1, keepdims=True)
     return mixed
-
-
-def fit_temperature(distributions: NDArray[np.floating[Any]], six: NDArray[np.int64]) -> float:
-    """Temperature T of ``p ** (1 / T)`` that makes the labels most likely (Guo et al. 2017).
-
-    Parameters
-    ----------
-    distributions
-        (texts, 6).
-    six
-        (texts,) labels 0..5; rows of -1 are left out.
-    """
-    from scipy.optimize import minimize_scalar
-
-    known = six >= 0
-    logs = np.log(np.maximum(distributions[known].astype(np.float64), _FLOOR))
-    labels = six[known]
-
-    def loss(log_temperature: float) -> float:
-        scaled = logs / np.exp(log_temperature)
-        top = scaled.max(axis=1)
-        normaliser = top + np.log(np.exp(scaled - top[:, None]).sum(axis=1))
-        return float(np.mean(normaliser - scaled[np.arange(len(labels)), labels]))
-
-    low, high = np.log(_TEMPERATURES)
-    return float(np.exp(minimize_scalar(loss, bounds=(low, high), method="bounded").x))
 
 
 def export_tuned(

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from fusion.calibration import calibrate, estimate_prior, fit_temperature
+from data_prep.temperature import fit_temperature
+from fusion.calibration import calibrate, estimate_prior
 from fusion.settings import BranchCalibration
 
 

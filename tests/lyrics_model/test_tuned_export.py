@@ -20,6 +20,7 @@ import lyrics_model.tuning as tuning  # noqa: E402
 from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import configuration_hash, read_card  # noqa: E402
 from data_prep.taxonomy import native_label_set  # noqa: E402
+from data_prep.temperature import fit_temperature  # noqa: E402
 from fusion.quantisation import load_float32  # noqa: E402
 from lyrics_model.backbone import load_backbone  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
@@ -27,7 +28,6 @@ from lyrics_model.text_encoding import padded  # noqa: E402
 from lyrics_model.tuned_export import (  # noqa: E402
     choose_mixture,
     export_tuned,
-    fit_temperature,
     largest_difference,
     mixture,
     to_onnx,

@@ -1,0 +1,27 @@
+"""Results of an evaluation as two files: all of it as JSON, its tables as Markdown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+
+def write_results(out: Path, name: str, results: Mapping[str, Any], markdown: str) -> None:
+    """Write ``out/name.json`` and ``out/name.md``; the folder is made if it is not there."""
+    out.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(results, ensure_ascii=False, indent=1)
+    (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+    (out / f"{name}.md").write_text(markdown, encoding="utf-8")
+
+
+def figure_cell(figures: Mapping[str, Any], name: str) -> str:
+    """A figure with its interval, where it has one; empty where there is no such figure."""
+    if name not in figures:
+        return ""
+    value = f"{figures[name]:.3f}"
+    if f"{name}_interval" in figures:
+        low, high = figures[f"{name}_interval"]
+        value += f" ({low:.3f} to {high:.3f})"
+    return value
