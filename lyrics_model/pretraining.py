@@ -44,18 +44,35 @@ CHECKPOINTS: Final = "pretraining"
 
 
 @dataclass(frozen=True)
-class PretrainingConfiguration:
-    """How long and how fast; ``steps`` is rounded down to whole chunks."""
+class Phase:
+    """What one step reads: padded pieces of reviews and of translations, at most.
 
-    steps: int = 700
-    token_budget: int = 1_024
-    translation_budget: int = 3_072
+    ``rating_weight`` is that of the ratings' loss.
+    """
+
+    review_budget: int
+    translation_budget: int
+    rating_weight: float
+
+
+@dataclass(frozen=True)
+class PretrainingConfiguration:
+    """How long and how fast; ``steps``, all in all, is rounded down to whole chunks.
+
+    The ``opening`` reads mostly translations, until Korean sentences are found by
+    their English ones; what follows reads mostly reviews and their ratings. In each
+    the learning rate rises and falls once.
+    """
+
+    steps: int = 2_600
+    opening_steps: int = 700
+    opening: Phase = Phase(1_024, 3_072, rating_weight=0.5)
+    following: Phase = Phase(3_072, 1_536, rating_weight=1.0)
     learning_rate: float = 3e-4
     warmup_steps: int = 50
     weight_decay: float = 0.01
     masked_share: float = 0.15
     word_weight: float = 0.3
-    rating_weight: float = 0.5
     translation_weight: float = 1.0
     contrast_temperature: float = 0.05
     steps_per_chunk: int = 50
@@ -68,6 +85,22 @@ class PretrainingConfiguration:
             )
         if not 0 < self.masked_share < 1:
             raise InputError(f"masked_share {self.masked_share} is not between 0 and 1")
+        if self.opening_steps % self.steps_per_chunk:
+            raise InputError(f"opening_steps {self.opening_steps} is no number of whole chunks")
+
+    def phase(self, step: int) -> Phase:
+        """The phase that a step belongs to."""
+        return self.opening if step < self.opening_steps else self.following
+
+    def rate(self, step: int) -> float:
+        """Share of the learning rate: rises over the warm-up, then falls to nothing."""
+        first, end = 0, min(self.opening_steps, self.steps)
+        if step >= self.opening_steps:
+            first, end = self.opening_steps, self.steps
+        done = step - first
+        if done < self.warmup_steps:
+            return (done + 1) / self.warmup_steps
+        return max((end - step) / max(end - first - self.warmup_steps, 1), 0.0)
 
 
 Batch = dict[str, NDArray[Any]]
@@ -114,21 +147,24 @@ class CorpusModule(L.LightningDataModule):
     def train_dataloader(self) -> DataLoader[Any]:
         chunk = self.trainer.current_epoch if self.trainer else 0
         configuration = self.configuration
+        per_chunk = configuration.steps_per_chunk
+        opening = configuration.opening_steps // per_chunk
+        phase = configuration.phase(chunk * per_chunk)
 
         def cut(lengths: NDArray[np.int64], budget: int) -> list[NDArray[np.int64]]:
             return chunk_of_batches(
                 lengths,
                 budget,
                 seed=configuration.seed,
-                chunk=chunk,
-                per_chunk=configuration.steps_per_chunk,
+                chunk=chunk if chunk < opening else chunk - opening,
+                per_chunk=per_chunk,
             )
 
         known = self.corpus.translations
         rows = _CorpusBatches(
             self.corpus,
-            cut(self.corpus.lengths, configuration.token_budget),
-            cut(known.lengths, configuration.translation_budget) if known is not None else [],
+            cut(self.corpus.lengths, phase.review_budget),
+            cut(known.lengths, phase.translation_budget) if known is not None else [],
         )
         return DataLoader(rows, batch_size=None, shuffle=False, num_workers=0)
 
@@ -227,7 +263,8 @@ class Pretraining(L.LightningModule):
         if bool(rated.any()):
             rating_logits = self.rating(masked_mean(hidden, attention)[rated])
             rating_loss = nn.functional.cross_entropy(rating_logits, ratings[rated] - 1)
-            loss = loss + self.configuration.rating_weight * rating_loss
+            phase = self.configuration.phase(self.global_step)
+            loss = loss + phase.rating_weight * rating_loss
             self.log("rating_loss", rating_loss, prog_bar=True)
         self.log("word_loss", word_loss, prog_bar=True)
         if "vectors" in given:
@@ -251,13 +288,7 @@ class Pretraining(L.LightningModule):
             fused=True,
         )
 
-        def rate(step: int) -> float:
-            if step < configuration.warmup_steps:
-                return (step + 1) / configuration.warmup_steps
-            left = configuration.steps - step
-            return max(left / max(configuration.steps - configuration.warmup_steps, 1), 0.0)
-
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, rate)
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, configuration.rate)
         return {
             "optimizer": optimizer,
             "lr_scheduler": {"scheduler": scheduler, "interval": "step"},

@@ -34,6 +34,7 @@ from lyrics_model.int8_network import made_ready, quantise  # noqa: E402
 from lyrics_model.ngrams import ngram_batch, ngram_ids  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
 from lyrics_model.pretraining import (  # noqa: E402
+    Phase,
     Pretraining,
     PretrainingConfiguration,
     load_encoder,
@@ -122,9 +123,14 @@ def _corpus(work: Path) -> None:
 
 def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None:
     def configuration(steps: int) -> PretrainingConfiguration:
-        # The same schedule whatever the steps: constant rate.
         return PretrainingConfiguration(
-            steps=steps, steps_per_chunk=2, token_budget=128, warmup_steps=1, learning_rate=1e-3
+            steps=steps,
+            opening_steps=2,
+            opening=Phase(64, 64, rating_weight=0.5),
+            following=Phase(128, 64, rating_weight=1.0),
+            steps_per_chunk=2,
+            warmup_steps=1,
+            learning_rate=1e-3,
         )
 
     class InterruptedRunError(Exception):
@@ -150,6 +156,24 @@ def test_resumed_pretraining_equals_an_uninterrupted_run(tmp_path: Path) -> None
     states = [load_encoder(path)[0].state_dict() for path in (whole, broken)]
     for key, value in states[0].items():
         torch.testing.assert_close(value, states[1][key], rtol=0, atol=0)
+
+
+def test_learning_rate_rises_and_falls_once_in_each_phase() -> None:
+    configuration = PretrainingConfiguration(
+        steps=20, opening_steps=8, steps_per_chunk=2, warmup_steps=2
+    )
+    rates = [configuration.rate(step) for step in range(21)]
+    assert rates[:3] == [0.5, 1.0, 1.0]
+    assert rates[7] < 0.2
+    assert rates[8:11] == [0.5, 1.0, 1.0]
+    assert rates[9:21] == sorted(rates[9:21], reverse=True)
+    assert rates[20] == 0
+    assert configuration.phase(7) is configuration.opening
+    assert configuration.phase(8) is configuration.following
+    short = PretrainingConfiguration(steps=6, opening_steps=8, steps_per_chunk=2, warmup_steps=2)
+    assert short.rate(6) == 0  # a run shorter than the opening still comes to rest
+    with pytest.raises(InputError, match="whole chunks"):
+        PretrainingConfiguration(opening_steps=75)
 
 
 def _examples() -> Examples:
