@@ -41,7 +41,7 @@ from lyrics_model.specification import NgramSpecification
 
 Method = Literal["co-occurrence", "texts"]
 
-_NGRAMS: Final = NgramSpecification()
+_NGRAMS: Final = NgramSpecification(buckets=32_768)
 _VERSION: Final = 1
 
 

@@ -1,7 +1,8 @@
 """The lyric network: a RoBERTa encoder (deep) beside hashed character n-grams (wide).
 
-Both parts end in one feature vector per text, from which every native head
-reads its logits; the network returns logits, never probabilities.
+Every native head reads its logits from the encoder's feature vector of the text. In
+the shared head the linear part (:mod:`lyrics_model.linear_part`) has its share.
+The network returns logits, never probabilities.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaModel
 
+from lyrics_model.linear_part import LinearPart
 from lyrics_model.specification import (
     CLS_ID,
     PAD_ID,
@@ -48,7 +50,10 @@ def masked_mean(hidden: Tensor, mask: Tensor) -> Tensor:
 
 
 class LyricNetwork(nn.Module):
-    """Encoder + wide part → logits of all heads, concatenated in the specification's order."""
+    """Encoder and linear part → logits of all heads, concatenated in the specification's order.
+
+    A new network's linear part is silent: it has no share until :meth:`join` gives it one.
+    """
 
     def __init__(self, specification: LyricModelSpecification, encoder: RobertaModel) -> None:
         super().__init__()
@@ -56,14 +61,20 @@ class LyricNetwork(nn.Module):
         self.encoder = encoder
         hidden = encoder.config.hidden_size
         outputs = sum(size for _, size in specification.heads)
-        wide = specification.ngrams
-        self.ngrams = nn.Embedding(wide.buckets, wide.dimension, padding_idx=0)
-        nn.init.normal_(self.ngrams.weight, std=0.05)
-        with torch.no_grad():
-            self.ngrams.weight[0].zero_()
         self.dropout = nn.Dropout(specification.dropout)
         self.deep_head = nn.Linear(2 * hidden, outputs)
-        self.wide_head = nn.Linear(wide.dimension, outputs, bias=False)
+        self.linear: LinearLayer | None = None
+
+    def join(self, part: LinearPart) -> None:
+        """Give the linear part its share in the head ``six``."""
+        self.linear = LinearLayer(part)
+
+    def deep(self, input_ids: Tensor) -> Tensor:
+        """(batch, tokens) piece ids, padded with 0 → logits of the encoder alone."""
+        mask = input_ids != PAD_ID
+        hidden = self.encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
+        features = torch.cat([hidden[:, 0], masked_mean(hidden, mask)], dim=-1)
+        return cast(Tensor, self.deep_head(self.dropout(features)))
 
     def forward(self, input_ids: Tensor, ngram_ids: Tensor, ngram_weights: Tensor) -> Tensor:
         """
@@ -77,10 +88,34 @@ class LyricNetwork(nn.Module):
         Returns
         -------
         Logits (batch, sum of head sizes).
+
+        Raises
+        ------
+        RuntimeError
+            Before :meth:`join`.
         """
-        mask = input_ids != PAD_ID
-        hidden = self.encoder(input_ids=input_ids, attention_mask=mask.long()).last_hidden_state
-        deep = torch.cat([hidden[:, 0], masked_mean(hidden, mask)], dim=-1)  # (batch, 2 hidden)
-        wide = (self.ngrams(ngram_ids) * ngram_weights.unsqueeze(-1)).sum(dim=1)
-        logits = self.deep_head(self.dropout(deep)) + self.wide_head(self.dropout(wide))
-        return cast(Tensor, logits)
+        if self.linear is None:
+            raise RuntimeError("the network has no linear part yet: join one, or call deep()")
+        logits = self.deep(input_ids)
+        wide = self.linear(ngram_ids, ngram_weights)
+        share = self.specification.linear_share
+        sizes = [size for _, size in self.specification.heads]
+        parts = list(logits.split(sizes, dim=1))
+        for place, (head, _) in enumerate(self.specification.heads):
+            if head == "six":
+                parts[place] = (1.0 - share) * parts[place] + share * wide
+        return torch.cat(parts, dim=1)
+
+
+class LinearLayer(nn.Module):
+    """A linear part as a layer that is not trained."""
+
+    def __init__(self, part: LinearPart) -> None:
+        super().__init__()
+        self.ngrams = nn.Embedding.from_pretrained(torch.from_numpy(part.table), freeze=True)
+        self.register_buffer("bias", torch.from_numpy(part.bias))
+
+    def forward(self, ngram_ids: Tensor, ngram_weights: Tensor) -> Tensor:
+        """(batch, n-grams) bucket ids and weights → (batch, 6) logits."""
+        rows = self.ngrams(ngram_ids) * ngram_weights.unsqueeze(-1)
+        return cast(Tensor, rows.sum(dim=1) + self.get_buffer("bias"))

@@ -21,7 +21,6 @@ from data_prep.readers import goemotions, kote, kpoem
 from data_prep.readers.row import TextRow
 from data_prep.taxonomy import N_EMOTIONS, project
 from lyrics_model.moods import read_moods
-from lyrics_model.ngrams import ngram_ids
 from lyrics_model.normalisation import normalise
 from lyrics_model.specification import LyricModelSpecification
 from lyrics_model.teachers import Targets
@@ -40,8 +39,8 @@ class Examples:
 
     Attributes
     ----------
-    pieces, ngrams
-        Piece ids and n-gram buckets.
+    pieces
+        Piece ids.
     targets
         Head name → (texts, labels) float32, NaN rows where a text has no target.
     labelled
@@ -53,7 +52,6 @@ class Examples:
     """
 
     pieces: list[NDArray[np.int32]]
-    ngrams: list[NDArray[np.int64]]
     targets: dict[str, NDArray[np.float32]]
     labelled: dict[str, NDArray[np.bool_]]
     sources: NDArray[np.int64]
@@ -79,7 +77,6 @@ class Examples:
         paired = (partners >= 0) & once[rows] & once[partners]
         return Examples(
             pieces=[self.pieces[i] for i in rows],
-            ngrams=[self.ngrams[i] for i in rows],
             targets={head: target[rows] for head, target in self.targets.items()},
             labelled={head: known[rows] for head, known in self.labelled.items()},
             sources=self.sources[rows],
@@ -167,13 +164,28 @@ def labelled_texts(split: Split) -> list[str]:
     return [normalise(text) for part in _parts(split) for text in part.texts]
 
 
+def decided_texts(split: Split) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """Normalised texts with one strongest emotion, that emotion, and the index of their source."""
+    texts: list[str] = []
+    emotions: list[NDArray[np.int64]] = []
+    sources: list[NDArray[np.int64]] = []
+    for part in _parts(split):
+        six = part.shares if part.head == "six" else project(part.head, part.shares)
+        ordered = np.sort(six, axis=1)
+        decided = np.flatnonzero(ordered[:, -1] > ordered[:, -2])
+        texts.extend(normalise(part.texts[i]) for i in decided)
+        emotions.append(six[decided].argmax(axis=1))
+        sources.append(np.full(len(decided), SOURCES.index(part.source)))
+    return texts, np.concatenate(emotions), np.concatenate(sources)
+
+
 def build_examples(
     split: Split,
     tokenizer: Tokenizer,
     specification: LyricModelSpecification,
     teaching: Teaching | None = None,
 ) -> Examples:
-    """Read all sources and cut them into pieces and n-grams."""
+    """Read all sources and cut them into pieces."""
     heads = dict(specification.heads)
     texts: list[str] = []
     sources: list[int] = []
@@ -212,7 +224,6 @@ def build_examples(
             collected[head].append(target.astype(np.float32))
     return Examples(
         pieces=encode(tokenizer, texts, specification.encoder.max_tokens),
-        ngrams=[ngram_ids(text, specification.ngrams) for text in texts],
         targets={head: np.concatenate(rows) for head, rows in collected.items()},
         labelled=_labelled(parts, heads),
         sources=np.array(sources, dtype=np.int64),

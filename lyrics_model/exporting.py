@@ -26,11 +26,13 @@ from data_prep.model_folder import (
 )
 from data_prep.readers import goemotions, kote, kpoem, nsmc
 from data_prep.taxonomy import EMOTIONS, native_label_set
+from lyrics_model import linear_part
 from lyrics_model.corpus import load_vectors, tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.examples import labelled_texts
 from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, finished, load_network
 from lyrics_model.int8_network import made_ready, quantise
+from lyrics_model.linear_part import LinearPart
 from lyrics_model.mixture import choose_head_weights
 from lyrics_model.moods import read_moods
 from lyrics_model.ngrams import ngram_batch, ngram_ids
@@ -136,6 +138,7 @@ def export(
     """
     refuse_same(folder, float32)
     network = load_network(finished(work))
+    network.join(LinearPart.load(work / CHECKPOINTS / linear_part.FILE))
     specification = network.specification
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as temporary:

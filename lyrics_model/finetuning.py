@@ -30,15 +30,26 @@ from torch.utils.data import DataLoader, Dataset
 from data_prep.errors import InputError, MissingDataError
 from data_prep.metrics import accuracy, macro_f1
 from data_prep.taxonomy import N_EMOTIONS
+from lyrics_model import linear_part
 from lyrics_model.batches import chunk_of_batches, length_batches
 from lyrics_model.chunked_run import LAST, run_chunks
 from lyrics_model.corpus import tokenizer_path
 from lyrics_model.encoder import LyricNetwork, build_encoder
-from lyrics_model.examples import SOURCES, Examples, Teaching, build_examples, labelled_texts
-from lyrics_model.ngrams import ngram_batch
+from lyrics_model.examples import (
+    SOURCES,
+    Examples,
+    Teaching,
+    build_examples,
+    decided_texts,
+    labelled_texts,
+)
 from lyrics_model.pretraining import CHECKPOINTS as PRETRAINING
 from lyrics_model.pretraining import load_encoder
-from lyrics_model.specification import EncoderSpecification, LyricModelSpecification
+from lyrics_model.specification import (
+    EncoderSpecification,
+    LyricModelSpecification,
+    NgramSpecification,
+)
 from lyrics_model.teachers import kept_answers, reviews
 from lyrics_model.tokens import load_tokenizer, pad
 
@@ -60,6 +71,8 @@ class FinetuningConfiguration:
     Most texts are GoEmotions' and reviews. So a second stage settles the network on one
     pass of ``settling_copies`` of every text of the small sources and of
     ``settling_pairs`` of the translated sentences, at ``settling_rate`` of the rates.
+
+    The linear part is fitted on texts that count ``linear_weights``, one elsewhere.
     """
 
     passes: float = 0.38
@@ -67,7 +80,6 @@ class FinetuningConfiguration:
     token_budget: int = 3_072
     encoder_rate: float = 2e-4
     head_rate: float = 1e-3
-    wide_rate: float = 2e-3
     warmup_share: float = 0.06
     weight_decay: float = 0.01
     head_loss_weights: tuple[tuple[str, float], ...] = (
@@ -85,6 +97,7 @@ class FinetuningConfiguration:
     settling_copies: int = 2
     settling_pairs: float = 0.2
     settling_rate: float = 0.75
+    linear_weights: tuple[tuple[str, float], ...] = (("kote", 3.0), ("kpoem", 3.0), ("moods", 0.4))
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -116,11 +129,8 @@ class _ExampleBatches(Dataset[Batch]):
         present = units >= 0
         items = units[present]
         rows = np.cumsum(present.ravel()).reshape(present.shape) - 1
-        ids, weights = ngram_batch([examples.ngrams[i] for i in items])
         content: dict[str, NDArray[Any]] = {
             "input_ids": pad([examples.pieces[i] for i in items]),
-            "ngram_ids": ids,
-            "ngram_weights": weights,
             "pairs": rows[present.all(axis=1)],
         }
         content |= {head: target[items] for head, target in examples.targets.items()}
@@ -195,11 +205,10 @@ class Finetuning(L.LightningModule):
         self.answers: list[tuple[NDArray[Any], NDArray[Any], NDArray[Any]]] = []
 
     def _logits(self, content: dict[str, Any]) -> dict[str, Tensor]:
-        names = ("input_ids", "ngram_ids", "ngram_weights")
-        inputs = [torch.as_tensor(content[name]).to(self.device) for name in names]
+        given = torch.as_tensor(content["input_ids"]).to(self.device)
         sizes = [size for _, size in self.network.specification.heads]
         heads = [name for name, _ in self.network.specification.heads]
-        return dict(zip(heads, self.network(*inputs).split(sizes, dim=1), strict=True))
+        return dict(zip(heads, self.network.deep(given).split(sizes, dim=1), strict=True))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         content, sources = batch
@@ -266,7 +275,6 @@ class Finetuning(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         configuration = self.configuration
-        wide = [*self.network.ngrams.parameters(), *self.network.wide_head.parameters()]
         optimizer = torch.optim.AdamW(
             [
                 {
@@ -277,7 +285,6 @@ class Finetuning(L.LightningModule):
                     "params": list(self.network.deep_head.parameters()),
                     "lr": configuration.head_rate,
                 },
-                {"params": wide, "lr": configuration.wide_rate},
             ],
             weight_decay=configuration.weight_decay,
             fused=True,
@@ -333,6 +340,7 @@ def train(
     specification = LyricModelSpecification()
     encoder, encoder_specification = load_encoder(checkpoint, dropout=specification.dropout)
     specification = replace(specification, encoder=encoder_specification)
+    _fit_linear_part(work / CHECKPOINTS / linear_part.FILE, configuration, specification.ngrams)
     tokenizer = load_tokenizer(tokenizer_path(work))
     heads = [head for head, _ in specification.heads]
     teaching = None
@@ -360,6 +368,19 @@ def train(
     return run_chunks(model, module, work / CHECKPOINTS / SETTLING, settling.chunks)
 
 
+def _fit_linear_part(
+    path: Path, configuration: FinetuningConfiguration, ngrams: NgramSpecification
+) -> None:
+    """Fit and keep the linear part, unless an earlier start did."""
+    if path.is_file() and len(linear_part.LinearPart.load(path).table) == ngrams.buckets:
+        return
+    texts, emotions, sources = decided_texts("train")
+    print(f"linear part: {len(texts):,} texts", flush=True)
+    weights = dict(configuration.linear_weights)
+    factors = np.array([weights.get(source, 1.0) for source in SOURCES], dtype=np.float32)
+    linear_part.fit(texts, emotions, factors[sources], ngrams).save(path)
+
+
 def _settling(configuration: FinetuningConfiguration) -> FinetuningConfiguration:
     slower = configuration.settling_rate
     return replace(
@@ -368,7 +389,6 @@ def _settling(configuration: FinetuningConfiguration) -> FinetuningConfiguration
         chunks=configuration.settling_chunks,
         encoder_rate=slower * configuration.encoder_rate,
         head_rate=slower * configuration.head_rate,
-        wide_rate=slower * configuration.wide_rate,
     )
 
 
@@ -391,16 +411,17 @@ def finished(work: Path) -> Path:
 
 
 def load_network(checkpoint: Path, *, training: bool = False) -> LyricNetwork:
-    """The network of a fine-tuning checkpoint: for evaluation and export, or to train on."""
+    """The network of a fine-tuning checkpoint, without its linear part: that is joined later."""
     if not checkpoint.is_file():
         raise MissingDataError(f"{checkpoint} is missing: run `maeum train lyrics` first")
     content = torch.load(checkpoint, map_location="cpu", weights_only=True)
     raw = content["specification"]
     specification = LyricModelSpecification(
         encoder=EncoderSpecification(**raw["encoder"]),
-        ngrams=type(LyricModelSpecification().ngrams)(**raw["ngrams"]),
+        ngrams=NgramSpecification(**raw["ngrams"]),
         heads=tuple((name, size) for name, size in raw["heads"]),
         dropout=raw["dropout"],
+        linear_share=raw["linear_share"],
     )
     dropout = specification.dropout if training else 0.0
     network = LyricNetwork(specification, build_encoder(specification.encoder, dropout))

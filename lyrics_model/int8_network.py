@@ -21,6 +21,7 @@ from typing import Any, Final, TypeVar
 import torch
 from torch import Tensor, nn
 
+_SHORT_ROW: Final = 16  # of fewer columns: a scale of its own would take as much as the row
 _LEAST_ROWS: Final = 64  # a smaller table stays as it is
 _SMALLEST: Final = 1e-6
 _MOVED: Final = 0.7  # how much of a feature's size goes to its weights; 0 to 1
@@ -53,20 +54,23 @@ class RowScaledLinear(nn.Module):
         return product if self.bias is None else product + self.bias
 
 
-class RowQuantisedEmbedding(nn.Module):
-    """``nn.Embedding`` with int8 rows and a float32 scale for each."""
+class QuantisedEmbedding(nn.Module):
+    """``nn.Embedding`` in int8, with a float32 scale for every row, or column if rows are short."""
 
     def __init__(self, embedding: nn.Embedding) -> None:
         super().__init__()
         table = embedding.weight.detach()
-        scales = table.abs().amax(dim=1, keepdim=True).clamp(min=_SMALLEST) / 127.0
+        self.of_rows = embedding.embedding_dim >= _SHORT_ROW
+        size = table.abs().amax(dim=1 if self.of_rows else 0, keepdim=True)
+        scales = size.clamp(min=_SMALLEST) / 127.0
         self.register_buffer("rows", (table / scales).round().to(torch.int8))
         self.register_buffer("scales", scales)
 
     def forward(self, ids: Tensor) -> Tensor:
         """(…) int64 → (…, dimensions)."""
         rows: Tensor = self.get_buffer("rows")[ids]
-        return rows.to(torch.float32) * self.get_buffer("scales")[ids]
+        scales = self.get_buffer("scales")
+        return rows.to(torch.float32) * (scales[ids] if self.of_rows else scales[0])
 
 
 Network = TypeVar("Network", bound=nn.Module)
@@ -87,7 +91,7 @@ def made_ready(network: Network, samples: Sequence[tuple[Tensor, ...]]) -> Netwo
             if type(child) is nn.Linear:
                 setattr(parent, name, RowScaledLinear(child, divisors.get(child)))
             elif type(child) is nn.Embedding and child.num_embeddings >= _LEAST_ROWS:
-                setattr(parent, name, RowQuantisedEmbedding(child))
+                setattr(parent, name, QuantisedEmbedding(child))
     return ready
 
 

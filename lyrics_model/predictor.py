@@ -156,7 +156,7 @@ class LyricPredictor:
                 )
                 self._input = _WordsAlone(encoding)
             else:
-                ngrams = NgramSpecification(**features["ngrams"])
+                ngrams = NgramSpecification.of_card(features["ngrams"])
                 self._input = WordsAndNgrams(tokenizer, ngrams, max_tokens)
         except (InputError, KeyError, TypeError, ValueError) as error:
             raise ModelFolderError(

@@ -64,7 +64,7 @@ class PretrainingConfiguration:
     the learning rate rises and falls once.
     """
 
-    steps: int = 2_600
+    steps: int = 1_600
     opening_steps: int = 700
     opening: Phase = Phase(1_024, 3_072, rating_weight=0.5)
     following: Phase = Phase(3_072, 1_536, rating_weight=1.0)

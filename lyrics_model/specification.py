@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Final
 
 import numpy as np
@@ -73,23 +73,31 @@ class NgramSpecification:
 
     shortest: int = 1
     longest: int = 4
-    buckets: int = 32_768
-    dimension: int = 32
+    buckets: int = 131_072
     most: int = 1_024
 
     def __post_init__(self) -> None:
         if not 1 <= self.shortest <= self.longest:
             raise InputError(f"n-gram lengths {self.shortest}..{self.longest} are not a range")
 
+    @classmethod
+    def of_card(cls, content: dict[str, Any]) -> NgramSpecification:
+        """From a model folder's card; what an earlier edition's says beside is left out."""
+        return cls(**{entry.name: content[entry.name] for entry in fields(cls)})
+
 
 @dataclass(frozen=True)
 class LyricModelSpecification:
-    """Encoder, wide part and the native heads with their output sizes."""
+    """Encoder, wide part and the native heads with their output sizes.
+
+    ``linear_share`` is that of the linear part in the answer of the head ``six``.
+    """
 
     encoder: EncoderSpecification = field(default_factory=EncoderSpecification)
     ngrams: NgramSpecification = field(default_factory=NgramSpecification)
     heads: tuple[tuple[str, int], ...] = (("six", 6), ("goemotions", 28), ("kote", 44))
     dropout: float = 0.1
+    linear_share: float = 1 / 3
 
     def features(self) -> dict[str, Any]:
         """The part that decides how text becomes network input (hashed into the model folder)."""

@@ -12,7 +12,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 from torch import nn  # noqa: E402
 
 from lyrics_model.int8_network import (  # noqa: E402
-    RowQuantisedEmbedding,
+    QuantisedEmbedding,
     RowScaledLinear,
     made_ready,
     quantise,
@@ -84,15 +84,28 @@ def test_rows_of_a_table_keep_their_own_precision() -> None:
         embedding.weight[3] *= 100  # one large row must not cost the others their precision
         embedding.weight[5] = 0.0
     ids = torch.arange(70)
-    error = (RowQuantisedEmbedding(embedding)(ids) - embedding(ids)).abs().amax(dim=1)
+    error = (QuantisedEmbedding(embedding)(ids) - embedding(ids)).abs().amax(dim=1)
     largest = embedding.weight.detach().abs().amax(dim=1)
+    assert bool((error <= largest / 254 + 1e-7).all())
+
+
+def test_short_rows_share_a_scale_with_their_column() -> None:
+    torch.manual_seed(0)
+    embedding = nn.Embedding(70, 6)
+    with torch.no_grad():
+        embedding.weight[:, 2] *= 100  # one large column must not cost the others theirs
+    quantised = QuantisedEmbedding(embedding)
+    assert quantised.get_buffer("scales").shape == (1, 6)
+    ids = torch.arange(70).reshape(7, 10)
+    error = (quantised(ids) - embedding(ids)).abs().amax(dim=(0, 1))
+    largest = embedding.weight.detach().abs().amax(dim=0)
     assert bool((error <= largest / 254 + 1e-7).all())
 
 
 def test_matrices_and_tables_are_replaced_in_a_copy() -> None:
     network = Small()
     ready = made_ready(network, SAMPLES)
-    assert isinstance(ready.words, RowQuantisedEmbedding)
+    assert isinstance(ready.words, QuantisedEmbedding)
     assert isinstance(ready.dense, RowScaledLinear)
     assert isinstance(ready.narrow, RowScaledLinear)
     assert type(ready.kinds) is nn.Embedding  # small

@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 L = pytest.importorskip("lightning")
 
-from data_prep.errors import ModelFolderError  # noqa: E402
+from data_prep.errors import InputError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import CARD_NAME, ModelCard, write_card  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
 from lyrics_model.batches import chunk_of_batches, length_batches  # noqa: E402
@@ -31,6 +31,7 @@ from lyrics_model.finetuning import (  # noqa: E402
     settling_rows,
 )
 from lyrics_model.int8_network import made_ready, quantise  # noqa: E402
+from lyrics_model.linear_part import LinearPart  # noqa: E402
 from lyrics_model.ngrams import ngram_batch, ngram_ids  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
 from lyrics_model.pretraining import (  # noqa: E402
@@ -186,7 +187,6 @@ def _examples() -> Examples:
     goemotions[1::2] = 1 / 28
     return Examples(
         pieces=encode(tokenizer, TEXTS, ENCODER.max_tokens),
-        ngrams=[ngram_ids(text, SPECIFICATION.ngrams) for text in TEXTS],
         targets={"six": six, "kote": kote, "goemotions": goemotions},
         labelled={
             "six": np.ones(n, dtype=bool),
@@ -255,6 +255,8 @@ def test_finetuning_steps_with_partial_labels() -> None:
 def _folder(tmp_path: Path) -> tuple[Path, LyricNetwork]:
     torch.manual_seed(0)
     network = LyricNetwork(SPECIFICATION, build_encoder(ENCODER)).eval()
+    table = np.random.default_rng(1).normal(size=(SPECIFICATION.ngrams.buckets, 6))
+    network.join(LinearPart(table.astype(np.float32), np.arange(6, dtype=np.float32) / 6))
     folder = tmp_path / "model"
     folder.mkdir()
     tokenizer = train_tokenizer(TEXTS, ENCODER.vocab_size)
