@@ -158,6 +158,9 @@ def text_speed(*, repeats: int) -> list[Measurement]:
             lambda: read(songs), lambda: [read([song]) for song in songs], many
         )
         mood_ms, published_mood_ms = alternate(
+            lambda: read([MOOD]), lambda: twins.published(MOOD), 10 * repeats
+        )
+        whole_ms, again_ms = alternate(
             lambda: twins.predictor.read(MOOD, as_mood=True),
             lambda: twins.published(MOOD),
             10 * repeats,
@@ -185,6 +188,7 @@ def text_speed(*, repeats: int) -> list[Measurement]:
             published_mood_ms,
             least_ratio=5.0,
         ),
+        Measurement("the same, with its language and segments", whole_ms, pipeline, again_ms),
     ]
 
 

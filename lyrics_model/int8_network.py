@@ -5,8 +5,9 @@ a transformer are many times as large as the others, and take the others' precis
 (Bondarenko, Nagel, Blankevoort 2021). So every token is divided by its own largest
 value before a matrix is applied, and multiplied by it afterwards, which changes
 nothing in exact arithmetic. It also makes an answer all but independent of the
-batch it is read in. Features that are large in every token are made smaller, and
-their weights larger (Xiao et al. 2023). Embedding tables keep one scale a row.
+batch it is read in. What comes out of a layer normalisation is level already. Features
+that are large in every token are made smaller, and their weights larger (Xiao et al.
+2023). Embedding tables keep one scale a row.
 """
 
 from __future__ import annotations
@@ -15,16 +16,19 @@ import copy
 import logging
 import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from lyrics_model.joined_layers import JoinedLayer, join_layers
+
 _SHORT_ROW: Final = 16  # of fewer columns: a scale of its own would take as much as the row
 _LEAST_ROWS: Final = 64  # a smaller table stays as it is
 _SMALLEST: Final = 1e-6
-_MOVED: Final = 0.7  # how much of a feature's size goes to its weights; 0 to 1
+_MOVED: Final = 0.6  # how much of a feature's size goes to its weights; 0 to 1
 
 
 class RowScaledLinear(nn.Module):
@@ -32,25 +36,33 @@ class RowScaledLinear(nn.Module):
 
     Parameters
     ----------
-    divisor
-        (in,) what every feature is divided by first, and its weights multiplied by.
+    factor
+        (in,) what every feature is multiplied by first, and its weights divided by.
+    level
+        Tokens are of one size as they come: none is scaled.
     """
 
-    def __init__(self, linear: nn.Linear, divisor: nn.Parameter | None = None) -> None:
+    def __init__(
+        self, linear: nn.Linear, factor: nn.Parameter | None = None, *, level: bool = False
+    ) -> None:
         super().__init__()
         weight = linear.weight.detach()
-        if divisor is not None:
-            weight = weight * divisor.detach()
-        self.divisor = divisor
+        if factor is not None:
+            weight = weight / factor.detach()
+        self.factor = factor
+        self.level = level
         self.weight = nn.Parameter(weight.T.contiguous())
         self.bias = None if linear.bias is None else nn.Parameter(linear.bias.detach().clone())
 
     def forward(self, features: Tensor) -> Tensor:
         """(…, in) → (…, out)."""
-        if self.divisor is not None:
-            features = features / self.divisor
-        largest = features.abs().amax(dim=-1, keepdim=True).clamp(min=_SMALLEST)
-        product = torch.matmul(features / largest, self.weight) * largest
+        if self.factor is not None:
+            features = features * self.factor
+        if self.level:
+            product = torch.matmul(features, self.weight)
+        else:
+            largest = features.abs().amax(dim=-1, keepdim=True) + _SMALLEST
+            product = torch.matmul(features / largest, self.weight) * largest
         return product if self.bias is None else product + self.bias
 
 
@@ -85,26 +97,47 @@ def made_ready(network: Network, samples: Sequence[tuple[Tensor, ...]]) -> Netwo
         Inputs as the network takes them; how large each feature gets is seen on them.
     """
     ready = copy.deepcopy(network).eval()
-    divisors = _divisors(ready, samples)
+    if join_layers(ready, samples[0]):
+        seen = _look(ready, samples)
+        for layer in ready.modules():
+            if isinstance(layer, JoinedLayer):
+                layer.scale_values(1.0 / seen.factors[layer.mixed].detach())
+    seen = _look(ready, samples)
+    folded = {layer.mixed for layer in ready.modules() if isinstance(layer, JoinedLayer)}
     for parent in list(ready.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
-                setattr(parent, name, RowScaledLinear(child, divisors.get(child)))
+                factor = None if child in folded else seen.factors.get(child)
+                setattr(parent, name, RowScaledLinear(child, factor, level=child in seen.level))
             elif type(child) is nn.Embedding and child.num_embeddings >= _LEAST_ROWS:
                 setattr(parent, name, QuantisedEmbedding(child))
     return ready
 
 
-def _divisors(
-    network: nn.Module, samples: Sequence[tuple[Tensor, ...]]
-) -> dict[nn.Module, nn.Parameter]:
-    """What to divide the features of every matrix by; one for all that read the same features."""
+@dataclass(frozen=True)
+class _Seen:
+    """What was seen of the matrices on samples.
+
+    Attributes
+    ----------
+    factors
+        (in,) what to multiply the features of each by; one for all that read the same features.
+    level
+        Those that read what a layer normalisation gives.
+    """
+
+    factors: dict[nn.Linear, nn.Parameter]
+    level: set[nn.Linear]
+
+
+def _look(network: nn.Module, samples: Sequence[tuple[Tensor, ...]]) -> _Seen:
     largest: dict[nn.Linear, Tensor] = {}
     source: dict[nn.Linear, int] = {}
+    normalised: set[int] = set()
     kept: list[Tensor] = []  # a tensor's identity holds while it lives
 
-    def look(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
-        assert isinstance(module, nn.Linear), "hooked above"
+    def before_matrix(module: nn.Module, inputs: tuple[Tensor, ...]) -> None:
+        assert isinstance(module, nn.Linear), "hooked below"
         features = inputs[0].abs().flatten(0, -2).amax(dim=0)
         if module in largest:
             features = torch.maximum(largest[module], features)
@@ -113,10 +146,19 @@ def _divisors(
             kept.append(inputs[0])
         largest[module] = features
 
+    def after_normalisation(_: nn.Module, __: Any, output: Tensor) -> None:
+        normalised.add(id(output))
+        kept.append(output)
+
     hooks = [
-        module.register_forward_pre_hook(look)
+        module.register_forward_pre_hook(before_matrix)
         for module in network.modules()
         if type(module) is nn.Linear
+    ]
+    hooks += [
+        module.register_forward_hook(after_normalisation)
+        for module in network.modules()
+        if isinstance(module, nn.LayerNorm)
     ]
     with torch.no_grad():
         for sample in samples:
@@ -126,14 +168,14 @@ def _divisors(
     readers: dict[int, list[nn.Linear]] = {}
     for module, identity in source.items():
         readers.setdefault(identity, []).append(module)
-    found: dict[nn.Module, nn.Parameter] = {}
+    factors: dict[nn.Linear, nn.Parameter] = {}
     for modules in readers.values():
         weights = torch.stack([module.weight.detach().abs().amax(dim=0) for module in modules])
         features = largest[modules[0]].clamp(min=_SMALLEST)
-        moved = features**_MOVED / weights.amax(dim=0).clamp(min=_SMALLEST) ** (1.0 - _MOVED)
-        shared = nn.Parameter(moved.clamp(min=_SMALLEST))
-        found |= dict.fromkeys(modules, shared)
-    return found
+        divisor = features**_MOVED / weights.amax(dim=0).clamp(min=_SMALLEST) ** (1.0 - _MOVED)
+        shared = nn.Parameter(1.0 / divisor.clamp(min=_SMALLEST), requires_grad=False)
+        factors |= dict.fromkeys(modules, shared)
+    return _Seen(factors, {module for module in source if source[module] in normalised})
 
 
 def quantise(source: Path, target: Path) -> None:

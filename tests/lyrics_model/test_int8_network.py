@@ -49,15 +49,17 @@ def test_scaling_rows_changes_nothing() -> None:
     torch.testing.assert_close(RowScaledLinear(bare)(tokens), bare(tokens), **CLOSE)
 
 
-def test_dividing_features_changes_nothing() -> None:
+def test_scaling_features_changes_nothing() -> None:
     torch.manual_seed(0)
     linear = nn.Linear(8, 4)
     tokens = torch.randn(3, 8)
-    divisor = nn.Parameter(torch.logspace(-2, 2, 8))
-    torch.testing.assert_close(RowScaledLinear(linear, divisor)(tokens), linear(tokens), **CLOSE)
+    factor = nn.Parameter(torch.logspace(-2, 2, 8))
+    for level in (False, True):
+        scaled = RowScaledLinear(linear, factor, level=level)
+        torch.testing.assert_close(scaled(tokens), linear(tokens), **CLOSE)
 
 
-def test_matrices_that_read_the_same_features_share_what_they_are_divided_by() -> None:
+def test_matrices_that_read_the_same_features_share_their_factor() -> None:
     class Two(nn.Module):
         def __init__(self) -> None:
             super().__init__()
@@ -71,9 +73,9 @@ def test_matrices_that_read_the_same_features_share_what_they_are_divided_by() -
     network = Two()
     sample = torch.randn(5, 8) * torch.tensor([1.0] * 7 + [50.0])
     ready = made_ready(network, [(sample,)])
-    assert ready.one.divisor is ready.two.divisor
-    assert ready.one.divisor is not ready.last.divisor
-    assert float(ready.one.divisor[7]) > 5 * float(ready.one.divisor[:7].max())
+    assert ready.one.factor is ready.two.factor
+    assert ready.one.factor is not ready.last.factor
+    assert float(ready.one.factor[7]) < 0.2 * float(ready.one.factor[:7].min())
     torch.testing.assert_close(ready(sample), network(sample), **CLOSE)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,7 @@ from data_prep.temperature import fit_temperature  # noqa: E402
 from fusion.quantisation import load_float32  # noqa: E402
 from lyrics_model.backbone import load_backbone  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
+from lyrics_model.specification import NgramSpecification  # noqa: E402
 from lyrics_model.text_encoding import padded  # noqa: E402
 from lyrics_model.tuned_export import (  # noqa: E402
     choose_mixture,
@@ -197,7 +198,11 @@ def _changed(served: Path, folder: Path, features: dict[str, Any]) -> Path:
         ({"max_tokens": 16, "ngrams": None, "normalisation": "nfc"}, "pad_id"),
         ({"max_tokens": 16, "ngrams": None, "normalisation": "upper", "pad_id": 1}, "upper"),
         ({"max_tokens": 1, "ngrams": None, "normalisation": "nfc", "pad_id": 1}, "no room"),
-        ({"max_tokens": 16, "ngrams": {}, "normalisation": "nfc"}, "the network takes"),
+        ({"max_tokens": 16, "ngrams": {}, "normalisation": "nfc"}, "do not describe"),
+        (
+            {"max_tokens": 16, "ngrams": asdict(NgramSpecification()), "normalisation": "nfc"},
+            "the network takes",
+        ),
     ],
 )
 def test_features_that_do_not_fit_are_refused(served, tmp_path, features, message) -> None:
