@@ -100,7 +100,7 @@ class LyricNetwork(nn.Module):
         wide = self.linear(ngram_ids, ngram_weights)
         share = self.specification.linear_share
         sizes = [size for _, size in self.specification.heads]
-        parts = list(logits.split(sizes, dim=1))
+        parts = list(torch.split(logits, sizes, dim=1))
         for place, (head, _) in enumerate(self.specification.heads):
             if head == "six":
                 parts[place] = (1.0 - share) * parts[place] + share * wide
@@ -112,7 +112,8 @@ class LinearLayer(nn.Module):
 
     def __init__(self, part: LinearPart) -> None:
         super().__init__()
-        self.ngrams = nn.Embedding.from_pretrained(torch.from_numpy(part.table), freeze=True)
+        self.ngrams = nn.Embedding(*part.table.shape)
+        self.ngrams.weight = nn.Parameter(torch.from_numpy(part.table), requires_grad=False)
         self.register_buffer("bias", torch.from_numpy(part.bias))
 
     def forward(self, ngram_ids: Tensor, ngram_weights: Tensor) -> Tensor:

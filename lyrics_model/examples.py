@@ -173,7 +173,7 @@ def decided_texts(split: Split) -> tuple[list[str], NDArray[np.int64], NDArray[n
         six = part.shares if part.head == "six" else project(part.head, part.shares)
         ordered = np.sort(six, axis=1)
         decided = np.flatnonzero(ordered[:, -1] > ordered[:, -2])
-        texts.extend(normalise(part.texts[i]) for i in decided)
+        texts.extend(normalise(part.texts[i]) for i in decided.tolist())
         emotions.append(six[decided].argmax(axis=1))
         sources.append(np.full(len(decided), SOURCES.index(part.source)))
     return texts, np.concatenate(emotions), np.concatenate(sources)

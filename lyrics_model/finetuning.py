@@ -75,8 +75,8 @@ class FinetuningConfiguration:
     The linear part is fitted on texts that count ``linear_weights``, one elsewhere.
     """
 
-    passes: float = 0.38
-    chunks: int = 2
+    passes: float = 0.8
+    chunks: int = 4
     token_budget: int = 3_072
     encoder_rate: float = 2e-4
     head_rate: float = 1e-3
@@ -208,7 +208,7 @@ class Finetuning(L.LightningModule):
         given = torch.as_tensor(content["input_ids"]).to(self.device)
         sizes = [size for _, size in self.network.specification.heads]
         heads = [name for name, _ in self.network.specification.heads]
-        return dict(zip(heads, self.network.deep(given).split(sizes, dim=1), strict=True))
+        return dict(zip(heads, torch.split(self.network.deep(given), sizes, dim=1), strict=True))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         content, sources = batch

@@ -28,7 +28,8 @@ class _Attention(torch.autograd.Function):
     ) -> Tensor:
         """(batch, tokens, hidden) three times, and what is added: (batch, 1, tokens, tokens)."""
         query, key, value = (
-            part.unflatten(-1, (heads, -1)).transpose(1, 2) for part in (query, key, value)
+            part.reshape(*part.shape[:-1], heads, -1).transpose(1, 2)
+            for part in (query, key, value)
         )
         mixed = nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
         return mixed.transpose(1, 2).flatten(-2)
@@ -81,7 +82,8 @@ class JoinedLayer(nn.Module):
     def forward(self, hidden: Tensor, mask: Tensor) -> Tensor:
         """(batch, tokens, hidden) and (batch, 1, tokens, tokens) → (batch, tokens, hidden)."""
         query, key, value = self.joint(hidden).split(self.hidden, dim=-1)
-        context = _Attention.apply(query, key, value, mask, self.heads)
+        attend: Any = _Attention.apply
+        context = attend(query, key, value, mask, self.heads)
         hidden = self.first_norm(self.mixed(context) + hidden)
         answer: Tensor = self.second_norm(self.down(self.activation(self.up(hidden))) + hidden)
         return answer
@@ -130,7 +132,7 @@ class JoinedLayers(nn.Module):
             raise ValueError("joined layers need the mask that eager attention has")
         for layer in self.layers:
             hidden_states = layer(hidden_states, attention_mask)
-        return Output(last_hidden_state=hidden_states)  # type: ignore[arg-type]
+        return Output(last_hidden_state=hidden_states)
 
 
 def join_layers(network: nn.Module, samples: tuple[Tensor, ...]) -> bool:
