@@ -36,9 +36,16 @@ from data_prep.metrics import (
 from data_prep.readers import goemotions, kote, kpoem
 from data_prep.readers.row import TextRow
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, project
+from fusion.lyric_calibration import (
+    calibration_markdown,
+    calibration_row,
+    own_temperatures,
+    served_settings,
+)
 from fusion.quantisation import int8_against_float32, quantisation_markdown
 from fusion.result_files import figure_cell, write_results
 from lyrics_model.baseline import CORPORA, Classifier, constant, linear_classifier, training_rows
+from lyrics_model.mixture import validation_texts
 from lyrics_model.moods import read_mood_file
 from lyrics_model.predictor import LyricPredictor
 
@@ -59,16 +66,21 @@ COLUMNS: Final = (
 
 @dataclass(frozen=True)
 class LyricTask:
-    """One test: texts, gold labels 0..5, and the gold vectors (texts, 6)."""
+    """One test: texts, gold labels 0..5, and the gold vectors (texts, 6).
+
+    ``validation`` is the name of the validation texts of the same source
+    (:func:`lyrics_model.mixture.validation_texts`).
+    """
 
     name: str
     texts: list[str]
     labels: NDArray[np.int64]
     reference: NDArray[np.float32]
     ties: int
+    validation: str
 
 
-def _task(name: str, rows: Sequence[TextRow], label_set: str) -> LyricTask:
+def _task(name: str, rows: Sequence[TextRow], label_set: str, validation: str) -> LyricTask:
     shares = np.stack([row.shares for row in rows])
     labels = six_labels(shares, label_set)
     kept = labels >= 0
@@ -78,7 +90,13 @@ def _task(name: str, rows: Sequence[TextRow], label_set: str) -> LyricTask:
         labels[kept],
         project(label_set, shares[kept]),
         int((~kept).sum()),
+        validation,
     )
+
+
+def _goemotions_task(language: goemotions.Language) -> LyricTask:
+    rows = goemotions.read("test", language=language)
+    return _task(f"GoEmotions test, {language}", rows, "goemotions", f"goemotions_{language}")
 
 
 def lyric_tasks(moods: Path = MOOD_TEST) -> list[LyricTask]:
@@ -90,12 +108,11 @@ def lyric_tasks(moods: Path = MOOD_TEST) -> list[LyricTask]:
         If none is.
     """
     makers: list[Callable[[], LyricTask]] = [
-        lambda: _task("KOTE test", kote.read("test"), "kote"),
-        lambda: _task("KPoEM 한용운, lines", kpoem.read("test", unit="line"), "kote"),
-        lambda: _task("KPoEM 한용운, texts", kpoem.read("test", unit="text"), "kote"),
-        lambda: _task("GoEmotions test, en", goemotions.read("test", language="en"), "goemotions"),
-        lambda: _task("GoEmotions test, ko", goemotions.read("test", language="ko"), "goemotions"),
+        lambda: _task("KOTE test", kote.read("test"), "kote", "kote"),
+        lambda: _task("KPoEM 한용운, lines", kpoem.read("test", unit="line"), "kote", "kpoem"),
+        lambda: _task("KPoEM 한용운, texts", kpoem.read("test", unit="text"), "kote", "kpoem"),
     ]
+    makers += [partial(_goemotions_task, language) for language in ("en", "ko")]
     tasks: list[LyricTask] = []
     missing: list[str] = []
     for make in makers:
@@ -108,7 +125,8 @@ def lyric_tasks(moods: Path = MOOD_TEST) -> list[LyricTask]:
             rows = [row for row in read_mood_file(moods) if row.language == language]
             labels = np.array([row.emotion for row in rows], dtype=np.int64)
             reference = np.eye(N_EMOTIONS, dtype=np.float32)[labels]
-            tasks.append(LyricTask(name, [row.text for row in rows], labels, reference, 0))
+            texts = [row.text for row in rows]
+            tasks.append(LyricTask(name, texts, labels, reference, 0, f"moods_{language}"))
     for message in missing:
         print(f"left out: {message}", file=sys.stderr)
     if not tasks:
@@ -185,6 +203,14 @@ def _classifiers() -> dict[str, Classifier]:
     return classifiers
 
 
+def _temperatures(predictor: LyricPredictor) -> dict[str, float]:
+    try:
+        return own_temperatures(predictor, validation_texts())
+    except MissingDataError as error:
+        print(f"calibration left out: {error}", file=sys.stderr)
+        return {}
+
+
 def evaluate_lyrics(
     out: Path,
     predictor: LyricPredictor,
@@ -219,6 +245,9 @@ def evaluate_lyrics(
     results: dict[str, Any] = {"model": predictor.card.name, "model_hash": predictor.model_hash}
     results["tests"] = []
     quantised: list[dict[str, Any]] = []
+    calibration: list[dict[str, Any]] = []
+    settings = served_settings(predictor)
+    temperatures = _temperatures(predictor)
     for task in tasks:
         most = np.bincount(task.labels, minlength=N_EMOTIONS).argmax()
         always = np.full((len(task.texts), N_EMOTIONS), 1e-6, dtype=np.float32)
@@ -229,6 +258,10 @@ def evaluate_lyrics(
             models[name] = score(task, classify(task.texts))
         answers = predictor.distributions(task.texts)
         models[predictor.card.name] = score(task, answers)
+        branch = settings.mood if task.validation.startswith("moods") else settings.lyrics
+        if task.validation in temperatures:
+            served, own = branch.temperature, temperatures[task.validation]
+            calibration.append(calibration_row(task.name, task.labels, answers, served, own))
         if float32 is not None:
             plain = float32.distributions(task.texts)
             quantised.append(int8_against_float32(task.name, task.labels, answers, plain))
@@ -236,6 +269,7 @@ def evaluate_lyrics(
             {"name": task.name, "n": len(task.texts), "ties_left_out": task.ties, "models": models}
         )
     results["parallel"] = parallel_agreement(predictor)
+    results["calibration"] = calibration
     if quantised:
         results["quantisation"] = quantised
     write_results(out, "lyrics", results, lyrics_markdown(results))
@@ -256,6 +290,8 @@ def lyrics_markdown(results: dict[str, Any]) -> str:
             cells = " | ".join(figure_cell(figures, column) for column in COLUMNS)
             lines.append(f"| {name} | {cells} |")
         lines.append("")
+    if results.get("calibration"):
+        lines += calibration_markdown(results["calibration"])
     if results.get("quantisation"):
         lines += quantisation_markdown(results["quantisation"])
     parallel = results["parallel"]

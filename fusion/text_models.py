@@ -22,7 +22,7 @@ from data_prep.model_folder import CARD_NAME, NETWORK_NAME, TOKENIZER_NAME
 from data_prep.readers.labelled_table import LabelledTable
 from data_prep.taxonomy import N_EMOTIONS
 from fusion.emotion_scores import strongest_of_six
-from fusion.settings import FusionSettings
+from fusion.lyric_calibration import served_settings
 from lyrics_model.baseline import Classifier, linear_classifier, training_rows
 from lyrics_model.predictor import EMBEDDED, LyricPredictor
 
@@ -101,7 +101,7 @@ class PredictorModel:
     ) -> None:
         self.name: str = name or predictor.card.name
         self.size_mb: float | None = folder_size_mb(predictor.folder)
-        self.temperature: float | None = _temperature(predictor)
+        self.temperature: float | None = served_settings(predictor).lyrics.temperature
         self._predictor = predictor
         self._label_set = label_set if label_set in predictor.card.labels else None
         self._as_songs = as_songs
@@ -225,11 +225,3 @@ def distinct_names(models: Sequence[TextModel | None]) -> list[str]:
         same = sum(re.sub(r" \(\d+\)$", "", other) == name for other in names)
         names.append(name if same == 0 else f"{name} ({same + 1})")
     return names
-
-
-def _temperature(predictor: LyricPredictor) -> float:
-    """That of the embedded settings for the embedded model, the card's for any other."""
-    settings = FusionSettings.load()
-    if predictor.folder == EMBEDDED:
-        return settings.lyrics.temperature
-    return predictor.card.temperature

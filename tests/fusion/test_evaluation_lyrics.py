@@ -15,7 +15,7 @@ from lyrics_model.moods import parse_moods, read_mood_file, read_moods
 def _task(labels: list[int]) -> LyricTask:
     array = np.array(labels)
     reference = np.eye(6, dtype=np.float32)[array]
-    return LyricTask("made up", ["text"] * len(labels), array, reference, 2)
+    return LyricTask("made up", ["text"] * len(labels), array, reference, 2, "kote")
 
 
 def test_perfect_and_constant_answers() -> None:

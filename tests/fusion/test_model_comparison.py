@@ -83,7 +83,8 @@ def test_the_committed_tests(tmp_path) -> None:
     labels = np.array([0, 3, 4, 0])
     reference = np.eye(6, dtype=np.float32)[labels]
     reference[0] = [0.6, 0, 0.4, 0, 0, 0]
-    task = LyricTask("시험, lines", ["joy", "sadness", "joy!", "joy?"], labels, reference, 5)
+    texts = ["joy", "sadness", "joy!", "joy?"]
+    task = LyricTask("시험, lines", texts, labels, reference, 5, "kpoem")
     assert [row.text for row in table_of_task(task).rows()] == task.texts
     done: list[int] = []
     results = compare_on_tasks(

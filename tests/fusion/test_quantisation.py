@@ -50,6 +50,7 @@ class Answering:
     """In place of a predictor: always the same emotion, and what it was asked."""
 
     model_hash = "hash"
+    folder = EMBEDDED
 
     def __init__(self, emotion: int) -> None:
         self.card = read_card(EMBEDDED, "lyrics")
@@ -65,9 +66,10 @@ def test_the_evaluation_asks_both_the_same_texts_at_once(monkeypatch, tmp_path) 
     labels = np.array([0, 1, 2, 3, 4, 5])
     reference = np.eye(6, dtype=np.float32)
     texts = [f"text {i}" for i in labels]
-    task = evaluation.LyricTask("made up", texts, labels, reference, 0)
+    task = evaluation.LyricTask("made up", texts, labels, reference, 0, "kote")
     monkeypatch.setattr(evaluation, "lyric_tasks", lambda moods: [task])
     monkeypatch.setattr(evaluation, "parallel_agreement", lambda predictor: None)
+    monkeypatch.setattr(evaluation, "_temperatures", lambda predictor: {"kote": 2.0})
     own, plain = Answering(0), Answering(1)
     results = evaluation.evaluate_lyrics(
         tmp_path,
@@ -81,6 +83,8 @@ def test_the_evaluation_asks_both_the_same_texts_at_once(monkeypatch, tmp_path) 
     assert json.loads((tmp_path / "lyrics.json").read_text(encoding="utf-8")) == json.loads(
         json.dumps(results)
     )
+    (calibration,) = results["calibration"]
+    assert (calibration["name"], calibration["own_temperature"]) == ("made up", 2.0)
     assert "## int8 against float32" in (tmp_path / "lyrics.md").read_text(encoding="utf-8")
     alone = evaluation.evaluate_lyrics(tmp_path, own, baselines=False)  # type: ignore[arg-type]
     assert "quantisation" not in alone
