@@ -72,7 +72,7 @@ class FinetuningConfiguration:
     pass of ``settling_copies`` of every text of the small sources and of
     ``settling_pairs`` of the translated sentences, at ``settling_rate`` of the rates.
 
-    The linear part is fitted on texts that count ``linear_weights``, one elsewhere.
+    In the linear part every text counts one, of ``linear_weights`` more.
     """
 
     passes: float = 0.8
@@ -97,7 +97,7 @@ class FinetuningConfiguration:
     settling_copies: int = 2
     settling_pairs: float = 0.2
     settling_rate: float = 0.75
-    linear_weights: tuple[tuple[str, float], ...] = (("kote", 3.0), ("kpoem", 3.0), ("moods", 0.4))
+    linear_weights: tuple[tuple[str, float], ...] = (("kote", 3.0), ("kpoem", 3.0))
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -97,7 +97,7 @@ class LyricModelSpecification:
     ngrams: NgramSpecification = field(default_factory=NgramSpecification)
     heads: tuple[tuple[str, int], ...] = (("six", 6), ("goemotions", 28), ("kote", 44))
     dropout: float = 0.1
-    linear_share: float = 1 / 3
+    linear_share: float = 0.25
 
     def features(self) -> dict[str, Any]:
         """The part that decides how text becomes network input (hashed into the model folder)."""
