@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from transformers import RobertaConfig, RobertaModel
 
-from lyrics_model.linear_part import LinearPart
+from lyrics_model.linear_part import SHARE, LinearPart
 from lyrics_model.specification import (
     CLS_ID,
     PAD_ID,
@@ -64,10 +64,12 @@ class LyricNetwork(nn.Module):
         self.dropout = nn.Dropout(specification.dropout)
         self.deep_head = nn.Linear(2 * hidden, outputs)
         self.linear: LinearLayer | None = None
+        self.share = 0.0
 
-    def join(self, part: LinearPart) -> None:
+    def join(self, part: LinearPart, share: float = SHARE) -> None:
         """Give the linear part its share in the head ``six``."""
         self.linear = LinearLayer(part)
+        self.share = share
 
     def deep(self, input_ids: Tensor) -> Tensor:
         """(batch, tokens) piece ids, padded with 0 → logits of the encoder alone."""
@@ -98,12 +100,11 @@ class LyricNetwork(nn.Module):
             raise RuntimeError("the network has no linear part yet: join one, or call deep()")
         logits = self.deep(input_ids)
         wide = self.linear(ngram_ids, ngram_weights)
-        share = self.specification.linear_share
         sizes = [size for _, size in self.specification.heads]
         parts = list(torch.split(logits, sizes, dim=1))
         for place, (head, _) in enumerate(self.specification.heads):
             if head == "six":
-                parts[place] = (1.0 - share) * parts[place] + share * wide
+                parts[place] = (1.0 - self.share) * parts[place] + self.share * wide
         return torch.cat(parts, dim=1)
 
 

@@ -30,7 +30,7 @@ from lyrics_model import linear_part
 from lyrics_model.corpus import load_vectors, tokenizer_path
 from lyrics_model.encoder import LyricNetwork
 from lyrics_model.examples import labelled_texts
-from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, finished, load_network
+from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, finished_network
 from lyrics_model.int8_network import made_ready, quantise
 from lyrics_model.joined_layers import DOMAIN
 from lyrics_model.linear_part import LinearPart
@@ -139,7 +139,7 @@ def export(
         If there is no checkpoint or a data set is missing.
     """
     refuse_same(folder, float32)
-    network = load_network(finished(work))
+    network = finished_network(work)
     network.join(LinearPart.load(work / CHECKPOINTS / linear_part.FILE))
     specification = network.specification
     folder.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,7 @@ from lyrics_model.tokens import load_tokenizer, pad
 CHECKPOINTS: Final = "finetuning"
 TEACHERS: Final = "teachers.npz"
 SETTLING: Final = "settling"
+SETTLED: Final = 0.8  # how far the weights are from the main stage's end to the settling's
 SMALL: Final = ("kote", "kpoem", "moods")
 
 
@@ -323,7 +324,7 @@ def train(
 
     Returns
     -------
-    Path of the finished checkpoint, that of :func:`finished`.
+    Path of the last checkpoint; :func:`finished_network` makes a network of it.
 
     Raises
     ------
@@ -404,10 +405,27 @@ def settling_rows(examples: Examples, configuration: FinetuningConfiguration) ->
     return rows
 
 
-def finished(work: Path) -> Path:
-    """The last checkpoint of the last stage that was trained."""
+def finished_network(work: Path) -> LyricNetwork:
+    """The trained network without its linear part: between the ends of both stages.
+
+    Settling on few texts forgets some of what the main stage knew. Weights between
+    both ends keep most of either (Wortsman et al. 2022).
+
+    Raises
+    ------
+    MissingDataError
+        If the main stage did not end.
+    """
+    network = load_network(work / CHECKPOINTS / LAST)
     settled = work / CHECKPOINTS / SETTLING / LAST
-    return settled if settled.is_file() else work / CHECKPOINTS / LAST
+    if settled.is_file():
+        ends = network.state_dict(), load_network(settled).state_dict()
+        between = {
+            name: torch.lerp(value, ends[1][name], SETTLED) if value.is_floating_point() else value
+            for name, value in ends[0].items()
+        }
+        network.load_state_dict(between)
+    return network
 
 
 def load_network(checkpoint: Path, *, training: bool = False) -> LyricNetwork:
@@ -421,7 +439,6 @@ def load_network(checkpoint: Path, *, training: bool = False) -> LyricNetwork:
         ngrams=NgramSpecification(**raw["ngrams"]),
         heads=tuple((name, size) for name, size in raw["heads"]),
         dropout=raw["dropout"],
-        linear_share=raw["linear_share"],
     )
     dropout = specification.dropout if training else 0.0
     network = LyricNetwork(specification, build_encoder(specification.encoder, dropout))

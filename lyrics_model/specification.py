@@ -88,16 +88,12 @@ class NgramSpecification:
 
 @dataclass(frozen=True)
 class LyricModelSpecification:
-    """Encoder, wide part and the native heads with their output sizes.
-
-    ``linear_share`` is that of the linear part in the answer of the head ``six``.
-    """
+    """Encoder, wide part and the native heads with their output sizes."""
 
     encoder: EncoderSpecification = field(default_factory=EncoderSpecification)
     ngrams: NgramSpecification = field(default_factory=NgramSpecification)
     heads: tuple[tuple[str, int], ...] = (("six", 6), ("goemotions", 28), ("kote", 44))
     dropout: float = 0.1
-    linear_share: float = 0.25
 
     def features(self) -> dict[str, Any]:
         """The part that decides how text becomes network input (hashed into the model folder)."""

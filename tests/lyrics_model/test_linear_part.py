@@ -81,9 +81,7 @@ def test_share_in_the_answer() -> None:
     torch = pytest.importorskip("torch")
     from lyrics_model.encoder import LyricNetwork, build_encoder
 
-    specification = LyricModelSpecification(
-        EncoderSpecification(80, 16, 1, 2, 32, 24), NGRAMS, linear_share=0.25
-    )
+    specification = LyricModelSpecification(EncoderSpecification(80, 16, 1, 2, 32, 24), NGRAMS)
     network = LyricNetwork(specification, build_encoder(specification.encoder)).eval()
     pieces = torch.tensor([[2, 7, 9, 3], [2, 8, 3, 0]])
     ids, weights = ngram_batch([ngram_ids(text, NGRAMS) for text in ("너무 행복해", "so sad")])
@@ -91,7 +89,7 @@ def test_share_in_the_answer() -> None:
     with pytest.raises(RuntimeError, match="no linear part"):
         network(*given)
     part = fit(TEXTS, EMOTIONS, ONES, NGRAMS)
-    network.join(part)
+    network.join(part, share=0.25)
     with torch.no_grad():
         deep, whole = network.deep(pieces).numpy(), network(*given).numpy()
     wide = part.log_odds(["너무 행복해", "so sad"], NGRAMS)

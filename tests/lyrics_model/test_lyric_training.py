@@ -14,7 +14,7 @@ import pytest
 torch = pytest.importorskip("torch")
 L = pytest.importorskip("lightning")
 
-from data_prep.errors import InputError, ModelFolderError  # noqa: E402
+from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import CARD_NAME, ModelCard, write_card  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
 from lyrics_model.batches import chunk_of_batches, length_batches  # noqa: E402
@@ -23,11 +23,15 @@ from lyrics_model.encoder import LyricNetwork, build_encoder, masked_mean  # noq
 from lyrics_model.examples import SOURCES, Examples  # noqa: E402
 from lyrics_model.exporting import to_onnx  # noqa: E402
 from lyrics_model.finetuning import (  # noqa: E402
+    CHECKPOINTS,
+    SETTLED,
+    SETTLING,
     SMALL,
     ExampleModule,
     Finetuning,
     FinetuningConfiguration,
     _divergence,
+    finished_network,
     settling_rows,
 )
 from lyrics_model.int8_network import made_ready, quantise  # noqa: E402
@@ -250,6 +254,27 @@ def test_finetuning_steps_with_partial_labels() -> None:
     trainer.fit(model, datamodule=ExampleModule(examples, examples, configuration))
     assert not torch.equal(before, network.deep_head.weight)
     assert all(bool(torch.isfinite(p).all()) for p in network.parameters())
+
+
+def test_the_finished_network_lies_between_both_stages(tmp_path: Path) -> None:
+    states = []
+    for seed, folder in enumerate((CHECKPOINTS, f"{CHECKPOINTS}/{SETTLING}")):
+        torch.manual_seed(seed)
+        network = LyricNetwork(SPECIFICATION, build_encoder(ENCODER))
+        states.append(network.state_dict())
+        content = {"specification": asdict(SPECIFICATION)}
+        content["state_dict"] = {f"network.{name}": value for name, value in states[-1].items()}
+        (tmp_path / folder).mkdir()
+        torch.save(content, tmp_path / folder / "last.ckpt")
+    found = finished_network(tmp_path).state_dict()
+    for name, value in found.items():
+        expected = (1 - SETTLED) * states[0][name] + SETTLED * states[1][name]
+        torch.testing.assert_close(value.double(), expected.double(), rtol=1e-5, atol=1e-6)
+    (tmp_path / CHECKPOINTS / SETTLING / "last.ckpt").unlink()
+    for name, value in finished_network(tmp_path).state_dict().items():
+        torch.testing.assert_close(value, states[0][name], rtol=0, atol=0)
+    with pytest.raises(MissingDataError, match="maeum train lyrics"):
+        finished_network(tmp_path / "nothing")
 
 
 def _folder(tmp_path: Path) -> tuple[Path, LyricNetwork]:
