@@ -32,7 +32,7 @@ from lyrics_model.encoder import LyricNetwork
 from lyrics_model.examples import labelled_texts
 from lyrics_model.finetuning import CHECKPOINTS, TEACHERS, finished_network
 from lyrics_model.int8_network import made_ready, quantise
-from lyrics_model.joined_layers import DOMAIN
+from lyrics_model.joined_layers import operator_sets
 from lyrics_model.linear_part import LinearPart
 from lyrics_model.mixture import choose_head_weights
 from lyrics_model.moods import read_moods
@@ -68,7 +68,7 @@ def to_onnx(network: LyricNetwork, path: Path) -> None:
             "logits": {0: "batch"},
         },
         opset_version=17,
-        custom_opsets={DOMAIN: 1},
+        custom_opsets=operator_sets(network),
         dynamo=False,
     )
 

@@ -169,6 +169,12 @@ def join_layers(network: nn.Module, samples: tuple[Tensor, ...]) -> bool:
     return same
 
 
+def operator_sets(network: nn.Module) -> dict[str, int]:
+    """What ``torch.onnx.export`` has to be told of a network's operators."""
+    joined = any(isinstance(module, JoinedLayer) for module in network.modules())
+    return {DOMAIN: 1} if joined else {}
+
+
 def _fits(layer: Any) -> bool:
     try:
         attention = layer.attention.self

@@ -33,7 +33,7 @@ from data_prep.temperature import fit_temperature
 from lyrics_model.exporting import complete_float32, refuse_same
 from lyrics_model.heads import TunedNetwork
 from lyrics_model.int8_network import made_ready, quantise
-from lyrics_model.joined_layers import DOMAIN
+from lyrics_model.joined_layers import operator_sets
 from lyrics_model.predictor import LyricPredictor
 from lyrics_model.text_encoding import TextEncoding, padded
 from lyrics_model.tuned_folder import (
@@ -87,7 +87,7 @@ def to_onnx(network: TunedNetwork, encoding: TextEncoding, path: Path) -> None:
                     "logits": {0: "batch"},
                 },
                 opset_version=17,
-                custom_opsets={DOMAIN: 1},
+                custom_opsets=operator_sets(network),
                 dynamo=False,
             )
     except (RuntimeError, torch.onnx.errors.OnnxExporterError) as error:

@@ -13,7 +13,7 @@ transformers = pytest.importorskip("transformers")
 onnxruntime = pytest.importorskip("onnxruntime")
 from torch import nn  # noqa: E402
 
-from lyrics_model.joined_layers import DOMAIN, JoinedLayer, JoinedLayers, join_layers  # noqa: E402
+from lyrics_model.joined_layers import JoinedLayer, JoinedLayers, join_layers, operator_sets  # noqa: E402
 
 IDS = torch.tensor([[2, 9, 8, 7, 3], [2, 9, 3, 0, 0]])
 MASK = (IDS != 0).long()
@@ -69,7 +69,7 @@ def test_the_same_answers_and_fewer_matrices(kind: str, tmp_path: Path) -> None:
         output_names=["hidden"],
         dynamic_axes={name: {0: "batch", 1: "tokens"} for name in ("ids", "mask", "hidden")},
         opset_version=17,
-        custom_opsets={DOMAIN: 1},
+        custom_opsets=operator_sets(network),
         dynamo=False,
     )
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
