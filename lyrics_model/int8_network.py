@@ -5,9 +5,10 @@ a transformer are many times as large as the others, and take the others' precis
 (Bondarenko, Nagel, Blankevoort 2021). So every token is divided by its own largest
 value before a matrix is applied, and multiplied by it afterwards, which changes
 nothing in exact arithmetic. It also makes an answer all but independent of the
-batch it is read in. What comes out of a layer normalisation is level already. Features
-that are large in every token are made smaller, and their weights larger (Xiao et al.
-2023). Embedding tables keep one scale a row.
+batch it is read in. What comes out of a layer normalisation is level already, and so
+is what attention makes of it. Features that are large in every token are made
+smaller, and their weights larger (Xiao et al. 2023). Embedding tables keep one scale a
+row.
 """
 
 from __future__ import annotations
@@ -103,12 +104,14 @@ def made_ready(network: Network, samples: Sequence[tuple[Tensor, ...]]) -> Netwo
             if isinstance(layer, JoinedLayer):
                 layer.scale_values(1.0 / seen.factors[layer.mixed].detach())
     seen = _look(ready, samples)
+    # attention gives means of values, which are level as what they are made of is
     folded = {layer.mixed for layer in ready.modules() if isinstance(layer, JoinedLayer)}
+    level = seen.level | folded
     for parent in list(ready.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.Linear:
                 factor = None if child in folded else seen.factors.get(child)
-                setattr(parent, name, RowScaledLinear(child, factor, level=child in seen.level))
+                setattr(parent, name, RowScaledLinear(child, factor, level=child in level))
             elif type(child) is nn.Embedding and child.num_embeddings >= _LEAST_ROWS:
                 setattr(parent, name, QuantisedEmbedding(child))
     return ready
