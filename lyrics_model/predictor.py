@@ -177,11 +177,16 @@ class LyricPredictor:
                 f"{folder}: the network takes {', '.join(sorted(inputs))}, the card's features "
                 f"give {', '.join(sorted(self._input.names))}"
             )
-        outputs = sum(len(labels) for labels in self.card.labels.values())
+        self._columns: dict[str, slice] = {}
+        self._outputs = 0
+        for name, labels in self.card.labels.items():
+            self._columns[name] = slice(self._outputs, self._outputs + len(labels))
+            self._outputs += len(labels)
         width = self._session.get_outputs()[0].shape[-1]
-        if width != outputs:
+        if width != self._outputs:
             raise ModelFolderError(
-                f"{folder}: the network gives {width} outputs, the card's labels are {outputs}"
+                f"{folder}: the network gives {width} outputs, the card's labels are "
+                f"{self._outputs}"
             )
         self._projections: dict[str, NDArray[np.float32]] = {
             name: np.eye(N_EMOTIONS, dtype=np.float32)
@@ -219,15 +224,14 @@ class LyricPredictor:
         Head name → (texts, labels) float32.
         """
         lengths, feed = self._input.prepare(texts)
-        sizes = [len(labels) for labels in self.card.labels.values()]
-        logits = np.zeros((len(texts), sum(sizes)), dtype=np.float32)
-        for items in _token_batches(lengths):
-            logits[items] = self._session.run(None, feed(items))[0]
-        edges = np.cumsum(sizes)[:-1]
-        parts = np.split(logits, edges, axis=1)
+        if len(texts) == 1:
+            logits: NDArray[np.float32] = self._session.run(None, feed([0]))[0]
+        else:
+            logits = np.zeros((len(texts), self._outputs), dtype=np.float32)
+            for items in _token_batches(lengths):
+                logits[items] = self._session.run(None, feed(items))[0]
         return {
-            name: activation_of(name)(part)
-            for name, part in zip(self.card.labels, parts, strict=True)
+            name: activation_of(name)(logits[:, columns]) for name, columns in self._columns.items()
         }
 
     def distributions(self, texts: Sequence[str]) -> NDArray[np.float32]:

@@ -84,7 +84,7 @@ class TextEncoding:
     def rows(self, texts: Sequence[str]) -> list[NDArray[np.int32]]:
         """Token ids of each text, special tokens included."""
         fold = NORMALISATIONS[self.normalisation]
-        encoded = self.tokenizer.encode_batch([fold(text) for text in texts])
+        encoded = self.tokenizer.encode_batch_fast([fold(text) for text in texts])
         return [np.array(item.ids, dtype=np.int32) for item in encoded]
 
 

@@ -41,7 +41,7 @@ def load_tokenizer(path: Path) -> Tokenizer:
 
 def encode(tokenizer: Tokenizer, texts: Sequence[str], max_tokens: int) -> list[NDArray[np.int32]]:
     """Piece ids of normalised texts, each ``[CLS] … [SEP]`` and at most ``max_tokens`` long."""
-    encoded = tokenizer.encode_batch(list(texts), add_special_tokens=False)
+    encoded = tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)
     rows = []
     for item in encoded:
         ids = item.ids[: max_tokens - 2]
