@@ -19,8 +19,9 @@ from numpy.typing import NDArray
 
 from data_prep.metrics import ece
 from data_prep.taxonomy import N_EMOTIONS
-from data_prep.temperature import FLOOR, fit_temperature
-from fusion.settings import FusionSettings
+from data_prep.temperature import fit_temperature
+from fusion.calibration import calibrate
+from fusion.settings import BranchCalibration, FusionSettings
 from lyrics_model.mixture import ValidationTexts
 from lyrics_model.predictor import EMBEDDED, LyricPredictor
 
@@ -58,14 +59,6 @@ def own_temperatures(
     return found
 
 
-def tempered(answers: NDArray[np.float32], temperature: float) -> NDArray[np.float64]:
-    """(texts, 6) probabilities at a temperature."""
-    logs = np.log(np.maximum(answers.astype(np.float64), FLOOR)) / temperature
-    scaled: NDArray[np.float64] = np.exp(logs - logs.max(axis=1, keepdims=True))
-    scaled /= scaled.sum(axis=1, keepdims=True)
-    return scaled
-
-
 def calibration_row(
     name: str,
     labels: NDArray[np.int64],
@@ -94,7 +87,8 @@ def calibration_row(
     and ``ece_own`` after them, and ``ece_perfect``, the mean of a model as confident as
     that with its own temperature whose confidence is true.
     """
-    scaled = tempered(answers, own)
+    scaled = calibrate(answers, BranchCalibration(temperature=own))
+    as_served = calibrate(answers, BranchCalibration(temperature=served))
     generator = np.random.default_rng(seed)
     edges = scaled.cumsum(axis=1)
     drawn = []
@@ -107,7 +101,7 @@ def calibration_row(
         "served_temperature": served,
         "own_temperature": own,
         "ece": ece(answers, labels),
-        "ece_served": ece(tempered(answers, served), labels),
+        "ece_served": ece(as_served, labels),
         "ece_own": ece(scaled, labels),
         "ece_perfect": float(np.mean(drawn)),
     }

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from data_prep.labels import NO_LABEL, six_labels
 from data_prep.readers import goemotions, kote, kpoem
 from data_prep.readers.row import TextRow
 from data_prep.taxonomy import N_EMOTIONS, project
@@ -170,11 +171,11 @@ def decided_texts(split: Split) -> tuple[list[str], NDArray[np.int64], NDArray[n
     emotions: list[NDArray[np.int64]] = []
     sources: list[NDArray[np.int64]] = []
     for part in _parts(split):
-        six = part.shares if part.head == "six" else project(part.head, part.shares)
-        ordered = np.sort(six, axis=1)
-        decided = np.flatnonzero(ordered[:, -1] > ordered[:, -2])
+        one_of_six = part.head == "six"
+        labels = part.shares.argmax(axis=1) if one_of_six else six_labels(part.shares, part.head)
+        decided = np.flatnonzero(labels != NO_LABEL)
         texts.extend(normalise(part.texts[i]) for i in decided.tolist())
-        emotions.append(six[decided].argmax(axis=1))
+        emotions.append(labels[decided])
         sources.append(np.full(len(decided), SOURCES.index(part.source)))
     return texts, np.concatenate(emotions), np.concatenate(sources)
 

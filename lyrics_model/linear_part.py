@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError, MissingDataError, ModelFolderError
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
-from lyrics_model.ngrams import ngram_batch, ngram_ids
+from lyrics_model.ngrams import ngram_ids
 from lyrics_model.specification import NgramSpecification
 
 FILE: Final = "linear.npz"
@@ -30,7 +30,6 @@ SHARE: Final = 1 / 3  # of the answer on the six emotions, before softmax
 _STRENGTH: Final = 0.1  # C of scikit-learn's logistic regression
 _ITERATIONS: Final = 200
 _FEWEST: Final = 2  # texts that an n-gram stands in
-_AT_ONCE: Final = 4_096
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,6 @@ class LinearPart:
 
     table: NDArray[np.float32]
     bias: NDArray[np.float32]
-
-    def log_odds(
-        self, texts: Sequence[str], specification: NgramSpecification
-    ) -> NDArray[np.float32]:
-        """(texts, 6) logits of normalised texts."""
-        rows = []
-        for first in range(0, len(texts), _AT_ONCE):
-            some = texts[first : first + _AT_ONCE]
-            ids, weights = ngram_batch([ngram_ids(text, specification) for text in some])
-            rows.append(np.einsum("tn,tne->te", weights, self.table[ids]) + self.bias)
-        found: NDArray[np.float32] = np.concatenate(rows)
-        return found
 
     def save(self, path: Path) -> None:
         """Write an ``.npz`` file."""

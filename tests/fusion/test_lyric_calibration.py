@@ -10,14 +10,14 @@ import pytest
 
 from data_prep.metrics import ece
 from data_prep.model_folder import read_card
+from fusion.calibration import calibrate
 from fusion.lyric_calibration import (
     calibration_markdown,
     calibration_row,
     own_temperatures,
     served_settings,
-    tempered,
 )
-from fusion.settings import FusionSettings
+from fusion.settings import BranchCalibration, FusionSettings
 from lyrics_model.mixture import ValidationTexts
 from lyrics_model.predictor import EMBEDDED
 
@@ -27,7 +27,7 @@ def _drawn(n: int, temperature: float, seed: int = 0) -> tuple[np.ndarray, np.nd
     generator = np.random.default_rng(seed)
     answers = generator.dirichlet(np.full(6, 0.5), size=n).astype(np.float32)
     answers = np.maximum(answers, 1e-4) / np.maximum(answers, 1e-4).sum(axis=1, keepdims=True)
-    edges = tempered(answers, temperature).cumsum(axis=1)
+    edges = calibrate(answers, BranchCalibration(temperature=temperature)).cumsum(axis=1)
     gold = np.minimum((generator.random((n, 1)) > edges).sum(axis=1), 5)
     return answers, gold
 
