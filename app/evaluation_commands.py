@@ -176,6 +176,54 @@ def evaluate_lyrics(
 @evaluate_app.command("audio")
 def evaluate_audio(
     out: OutOption,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="Labelled recordings of your own (csv, tsv, jsonl, parquet; paths relative to the "
+            "table), not the data sets of the project.",
+        ),
+    ] = None,
+    audio_column: Annotated[
+        str | None,
+        typer.Option("--audio-column", metavar="NAME", help="Paths. [default: audio_path]"),
+    ] = None,
+    label_column: Annotated[
+        str | None,
+        typer.Option(
+            "--label-column",
+            metavar="NAME",
+            help="One label or shares of several. [default: emotion; without it, one column of "
+            "numbers named after each label]",
+        ),
+    ] = None,
+    label_set: Annotated[
+        str | None,
+        typer.Option(
+            "--label-set",
+            metavar="SET",
+            help="What the labels are: six (English or Korean), quadrants, emotify (or gems: nine "
+            "scales), ravdess_song. [default: six]",
+        ),
+    ] = None,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness",
+            help="How often the strongest emotion stays the same at -12 dB, through mp3 at "
+            "64 kbit/s, at 8 kHz and so on: audio_robustness.json and audio_robustness.md.",
+        ),
+    ] = False,
+    recordings: Annotated[
+        int | None,
+        typer.Option(
+            "--recordings",
+            metavar="N",
+            min=1,
+            help="With --robustness: at most so many of each data set. [default: 60]",
+        ),
+    ] = None,
     model: Annotated[
         Path | None,
         typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
@@ -188,15 +236,57 @@ def evaluate_audio(
     write_card: CardOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Tables of the audio branch: audio.json and audio.md."""
+    """Tables of the audio branch: on our data sets, or on labelled recordings of your own."""
+    if write_card and (table is not None or robustness):
+        raise InputError(
+            "--write-card goes with the project's data sets, not with --table and --robustness"
+        )
+    if recordings is not None and not robustness:
+        raise InputError("--recordings goes with --robustness")
+    if table is None:
+        for option, given in (
+            ("--audio-column", audio_column),
+            ("--label-column", label_column),
+            ("--label-set", label_set),
+        ):
+            if given is not None:
+                raise InputError(f"{option} goes with --table")
     with needs_extra("evaluate audio"):
+        if table is not None or robustness:
+            from app.audio_table_evaluation import (
+                RecordingTableOptions,
+                evaluate_changes,
+                evaluate_recordings,
+            )
+
+            options = None
+            if table is not None:
+                options = RecordingTableOptions(
+                    table=table,
+                    audio_column=audio_column or "audio_path",
+                    label_column=label_column,
+                    label_set=label_set or "six",
+                )
+            if options is not None and not robustness:
+                results, shown = evaluate_recordings(out, options, model)
+            else:
+                from fusion.audio_robustness import RECORDINGS
+
+                results, shown = evaluate_changes(
+                    out, options, model, recordings=recordings or RECORDINGS, work=work
+                )
+            _show(results, shown, as_json)
+            if results["left_out"]:
+                raise typer.Exit(1)
+            return
+        from app.progress import counting
         from fusion import evaluation_audio
         from fusion.analysis import load_audio_predictor
         from fusion.model_cards import write_model_card
 
         predictor = load_audio_predictor(model)
         results = evaluation_audio.evaluate_audio(
-            out, predictor, baselines=not no_baselines, work=work
+            out, predictor, baselines=not no_baselines, work=work, progress=counting
         )
         if write_card:
             write_model_card(predictor.folder, "audio", results, _read(out / "audio.md"))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from app.atomic_file import atomic_file
-from data_prep.errors import CatalogueError, MaeumError, MissingExtraError, ModelFolderError
+from data_prep.errors import explain as explain
 
 _SHOWN: Final = 5
 
@@ -36,22 +36,6 @@ class Failure:
     def to_json(self) -> dict[str, Any]:
         """One line of ``--errors FILE``."""
         return {"where": self.where, "id": self.id, "error": self.error}
-
-
-def explain(error: Exception) -> str:
-    """What to write down for an input that failed.
-
-    Raises
-    ------
-    MaeumError
-        The error itself, if it concerns the whole run: the model, the catalogue
-        or the installation.
-    """
-    if isinstance(error, ModelFolderError | CatalogueError | MissingExtraError):
-        raise error
-    if isinstance(error, MaeumError):
-        return str(error)
-    return f"unexpected {type(error).__name__}: {error}"
 
 
 def write_failures(path: Path, failures: Sequence[Failure]) -> None:

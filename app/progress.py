@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, TextIO
 
 _REFRESH_S: Final = 0.2
@@ -69,6 +71,21 @@ class Progress:
         self._stream.write("\r" + line.ljust(self._width))
         self._stream.flush()
         self._width = len(line)
+
+
+@contextmanager
+def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
+    """Progress of a piece of work that tells how many more were done."""
+    progress = Progress(total, unit)
+
+    def advance(done: int) -> None:
+        for _ in range(done):
+            progress.advance()
+
+    try:
+        yield advance
+    finally:
+        progress.close()
 
 
 def duration(seconds: float) -> str:

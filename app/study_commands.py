@@ -11,7 +11,15 @@ from typing import Annotated
 
 import typer
 
-from app.training_options import ThreadsOption, WorkOption, given, needs_extra, say, sub_app
+from app.training_options import (
+    DEFAULT_WORK,
+    ThreadsOption,
+    WorkOption,
+    given,
+    needs_extra,
+    say,
+    sub_app,
+)
 
 DEFAULT_STUDY_WORK = Path(".work/ablation")
 
@@ -56,3 +64,32 @@ def study_lyrics(
         settings = AblationSettings(**given(seeds=seeds, steps=steps, epochs=epochs, limit=limit))
         study(out, work, settings, threads=threads, say=say)
     sys.stdout.write((out / MARKDOWN).read_text(encoding="utf-8"))
+
+
+@study_app.command("published-audio")
+def study_published_audio(
+    out: StudyOutOption,
+    work: WorkOption = DEFAULT_WORK,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Runs of each row, two or more (3).")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Epochs of each training (12).")
+    ] = None,
+    batches: Annotated[
+        int | None, typer.Option("--batches", help="Batches in an epoch, of 64 windows (20).")
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Why the published audio branch failed: labels of words beside labels of sound.
+
+    Needs `maeum prepare audio`. Goes on where it was interrupted: what is finished is
+    kept in --work.
+    """
+    with needs_extra("study published-audio"):
+        from fusion.published_study import PublishedSettings, study
+        from fusion.published_study_report import NAME
+
+        settings = PublishedSettings(**given(seeds=seeds, epochs=epochs, batches=batches))
+        study(out, work, settings, threads=threads, say=say)
+    sys.stdout.write((out / f"{NAME}.md").read_text(encoding="utf-8"))

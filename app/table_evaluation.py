@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from app.progress import Progress
+from app.progress import counting
 from data_prep.readers.labelled_table import (
     LabelledTable,
     LabelSet,
@@ -83,7 +82,7 @@ def evaluate_table(
         ]
     else:
         asked_of = _models(names, partial(fit_linear, training), label_set.name, options.as_songs)
-    with _progress(table.length) as advance:
+    with counting(table.length, "texts") as advance:
         asked = ask_models(table, asked_of, advance=advance)
     evaluations = evaluations_of_table(
         table.name, table, asked, asked_of, similarities, threshold=options.threshold
@@ -94,15 +93,22 @@ def evaluate_table(
         compared = [compare_models(each, asked, asked_of) for each in evaluations]
         results |= write_comparison(out, compared)
         shown = out / "comparison.md"
-    if asked.left_out:
-        left = sum(asked.left_out.values())
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in asked.left_out.most_common())
-        _say(f"{left:,} of {asked.rows:,} rows left out ({reasons}):")
-        for problem in asked.problems[:_SHOWN]:
-            _say(f"  row {problem['row']}: {problem['problem']}")
-        if left > _SHOWN:
-            _say(f"  and {left - _SHOWN:,} more; all are in {out / 'left_out.jsonl'}")
+    tell_left_out(asked.rows, results["left_out"], asked.problems, out / "left_out.jsonl")
     return results, shown
+
+
+def tell_left_out(
+    rows: int, reasons: Mapping[str, int], problems: Sequence[Mapping[str, Any]], file: Path
+) -> None:
+    """Say how many rows were left out, and why the first of them were."""
+    if not problems:
+        return
+    shown = ", ".join(f"{count:,} {reason}" for reason, count in reasons.items())
+    _say(f"{len(problems):,} of {rows:,} rows left out ({shown}):")
+    for problem in problems[:_SHOWN]:
+        _say(f"  row {problem['row']}: {problem['problem']}")
+    if len(problems) > _SHOWN:
+        _say(f"  and {len(problems) - _SHOWN:,} more; all are in {file}")
 
 
 def compare_on_tests(out: Path, names: Sequence[str]) -> dict[str, Any]:
@@ -118,7 +124,7 @@ def compare_on_tests(out: Path, names: Sequence[str]) -> dict[str, Any]:
     tasks = lyric_tasks()
     similarities = similarities_for(label_set_of("six"), say=_say)
     models = _models(names, fit_linear, None, False)
-    with _progress(sum(len(task.texts) for task in tasks)) as advance:
+    with counting(sum(len(task.texts) for task in tasks), "texts") as advance:
         return compare_on_tasks(out, tasks, models, similarities, advance=advance)
 
 
@@ -134,20 +140,6 @@ def _models(
     return [
         load_model(name, fit_linear=fit, label_set=label_set, as_songs=as_songs) for name in names
     ]
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    progress = Progress(total, "texts")
-
-    def advance(done: int) -> None:
-        for _ in range(done):
-            progress.advance()
-
-    try:
-        yield advance
-    finally:
-        progress.close()
 
 
 def _say(text: str) -> None:

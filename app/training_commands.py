@@ -10,11 +10,12 @@ from typing import Annotated
 
 import typer
 
+from app.audio_training_commands import export_audio, train_audio
+from app.mel_commands import prepare_mels
 from app.pretraining_commands import pretrain_app
 from app.training_options import (
     DEFAULT_WORK,
     OutOption,
-    SeedOption,
     WorkOption,
     made,
     made_folder,
@@ -38,7 +39,10 @@ __all__ = [
 prepare_app = sub_app("Prepare the data that training reads.")
 train_app = sub_app("Train a model.")
 export_app = sub_app("Write a trained model as a model folder.")
+prepare_app.command("mels")(prepare_mels)
 train_app.command("lyrics")(train_lyrics)
+train_app.command("audio")(train_audio)
+export_app.command("audio")(export_audio)
 
 
 @prepare_app.command("lyrics")
@@ -62,25 +66,26 @@ def prepare_lyrics(
 
 
 @prepare_app.command("audio")
-def prepare_audio(work: WorkOption = DEFAULT_WORK) -> None:
+def prepare_audio(
+    work: WorkOption = DEFAULT_WORK,
+    tagger: Annotated[
+        Path | None,
+        typer.Option(
+            "--tagger",
+            metavar="WHEEL|FOLDER",
+            help="Published weights of musicnn (`pip download --no-deps musicnn==0.1.0`), from "
+            "which each recording also gets an embedding.",
+        ),
+    ] = None,
+) -> None:
     """Log-mel windows of the audio model's data sets."""
     with needs_extra("prepare audio"):
+        from audio_model.embedding_cache import prepare_embeddings
         from audio_model.input_cache import prepare
 
         made(prepare(made_folder(work)))
-
-
-@train_app.command("audio")
-def train_audio(
-    work: WorkOption = DEFAULT_WORK,
-    seed: SeedOption = 1,
-) -> None:
-    """Train the audio model; goes on where it was interrupted."""
-    with needs_extra("train audio"):
-        from audio_model.training import train
-
-        for path in train(work, seed=seed):
-            made(path)
+        if tagger is not None:
+            made(prepare_embeddings(work, tagger))
 
 
 @train_app.command("fusion")
@@ -145,12 +150,3 @@ def export_lyrics(
         from lyrics_model.exporting import export
 
         made(export(work, out, float32=float32))
-
-
-@export_app.command("audio")
-def export_audio(out: OutOption, work: WorkOption = DEFAULT_WORK) -> None:
-    """Write the audio model's folder."""
-    with needs_extra("export-model audio"):
-        from audio_model.exporting import export
-
-        made(export(work, out))

@@ -9,23 +9,20 @@ tension or anger); emotions in no group of a data set are left out of its loss
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.utils.data import IterableDataset
+from torch.utils.data import Dataset
 
-from audio_model.heads import DATASET_HEADS
+from audio_model.heads import DATASET_HEADS, head_labels
 from audio_model.input_cache import Clip
 from audio_model.labels import group_shares
 from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra, filled
-from data_prep.taxonomy import native_label_set
-
-N_NATIVE: Final = max(len(native_label_set(head).labels) for head in DATASET_HEADS.values())
 
 
 @dataclass(frozen=True)
@@ -60,25 +57,28 @@ class Batch(NamedTuple):
     ----------
     log_mel, salience
         Windows: (batch, n_mels, n_frames) and (batch, n_notes, n_frames // step).
+    embedding
+        (batch, size) embeddings of the recordings; of size 0 without any.
     masked
         The log-mels with blanked parts.
     dataset
-        (batch,) index into ``DATASET_HEADS``.
+        (batch,) index into the data sets of the training.
     native
-        (batch, N_NATIVE) shares of the native labels, zero-padded.
+        (batch, n_native) shares of the native labels, zero-padded.
     groups
         (batch, 6) shares of the groups, zero-padded.
     """
 
     log_mel: Tensor
     salience: Tensor
+    embedding: Tensor
     masked: Tensor
     dataset: Tensor
     native: Tensor
     groups: Tensor
 
 
-def _window(piece: Spectra, random: np.random.Generator, front_end: FrontEnd) -> Spectra:
+def random_window(piece: Spectra, random: np.random.Generator, front_end: FrontEnd) -> Spectra:
     """A random window of a clip; a short clip is repeated from a random place."""
     step, n_frames = front_end.step, front_end.windows.n_frames
     spare = piece.n_frames - n_frames
@@ -113,6 +113,20 @@ def _varied(
     return limited
 
 
+def _embedding(
+    clip: Clip, random: np.random.Generator, front_end: FrontEnd
+) -> NDArray[np.floating[Any]]:
+    """Embedding of a recording: the mean of some of its patches, as serving hears some."""
+    if front_end.embedding is None:
+        return np.zeros(0, dtype=np.float32)
+    patches = clip.some_patches()
+    n = int(random.integers(1, min(len(patches), front_end.embedding.at_most) + 1))
+    mean: NDArray[np.float32] = patches[random.permutation(len(patches))[:n]].mean(
+        axis=0, dtype=np.float32
+    )
+    return mean
+
+
 def _mask(
     windows: NDArray[np.float32], augmentation: Augmentation, random: np.random.Generator
 ) -> NDArray[np.float32]:
@@ -130,8 +144,10 @@ def _mask(
     return masked
 
 
-class TrainingBatches(IterableDataset[Batch]):
-    """Mixed batches of one epoch.
+class TrainingBatches(Dataset[Batch]):
+    """Mixed batches of one epoch, each made when it is asked for.
+
+    A batch depends on the seed and its number alone, so workers may make them.
 
     Parameters
     ----------
@@ -145,63 +161,70 @@ class TrainingBatches(IterableDataset[Batch]):
         How windows are varied.
     seed
         Of this epoch: the same seed gives the same batches.
+    front_end
+        How windows are cut.
+    datasets
+        Data set → label set; ours if not given.
     """
 
     def __init__(
         self,
         clips: Sequence[Clip],
-        shares: dict[str, int],
+        shares: Mapping[str, int],
         n_batches: int,
         augmentation: Augmentation,
         seed: int,
         front_end: FrontEnd = TEN_SECONDS,
+        datasets: Mapping[str, str] = DATASET_HEADS,
     ) -> None:
         super().__init__()
-        self.by_dataset = {
-            name: [clip for clip in clips if clip.dataset == name] for name in DATASET_HEADS
-        }
-        self.shares = {name: n for name, n in shares.items() if self.by_dataset[name] and n > 0}
+        by_dataset = {name: [c for c in clips if c.dataset == name] for name in datasets}
+        self.shares = {name: n for name, n in shares.items() if by_dataset[name] and n > 0}
         self.n_batches = n_batches
         self.augmentation = augmentation
         self.seed = seed
         self.front_end = front_end
+        self.datasets = datasets
+        random = np.random.default_rng(seed)
+        self._drawn = {
+            name: _drawn(by_dataset[name], n * n_batches, random) for name, n in self.shares.items()
+        }
 
     def __len__(self) -> int:
         return self.n_batches
 
-    def _orders(self, random: np.random.Generator) -> dict[str, Iterator[int]]:
-        def endless(n: int) -> Iterator[int]:
-            while True:
-                yield from random.permutation(n).tolist()
+    def __getitem__(self, index: int) -> Batch:
+        if not 0 <= index < self.n_batches:
+            raise IndexError(index)
+        random = np.random.default_rng([self.seed, index])
+        names = list(self.datasets)
+        n_native = max(len(head_labels(label_set)) for label_set in self.datasets.values())
+        log_mels, saliences, embeddings, datasets, natives, groups = [], [], [], [], [], []
+        for name, n in self.shares.items():
+            for clip in self._drawn[name][index * n : (index + 1) * n]:
+                window = random_window(clip.spectra, random, self.front_end)
+                log_mels.append(_varied(window.log_mel, self.augmentation, random, self.front_end))
+                saliences.append(window.notes)
+                embeddings.append(_embedding(clip, random, self.front_end))
+                datasets.append(names.index(name))
+                native = np.zeros(n_native, dtype=np.float32)
+                native[: clip.shares.size] = clip.shares
+                natives.append(native)
+                groups.append(group_shares(self.datasets[name], clip.shares))
+        log_mel = np.stack(log_mels)
+        arrays = (
+            log_mel,
+            np.stack(saliences).astype(np.float32),
+            np.stack(embeddings).astype(np.float32),
+            _mask(log_mel, self.augmentation, random),
+            np.array(datasets),
+            np.stack(natives),
+            np.stack(groups),
+        )
+        return Batch(*(torch.from_numpy(array) for array in arrays))
 
-        return {name: endless(len(self.by_dataset[name])) for name in self.shares}
 
-    def __iter__(self) -> Iterator[Batch]:
-        random = np.random.default_rng(self.seed)
-        orders = self._orders(random)
-        names = list(DATASET_HEADS)
-        for _ in range(self.n_batches):
-            log_mels, saliences, datasets, natives, groups = [], [], [], [], []
-            for name, n in self.shares.items():
-                for _ in range(n):
-                    clip = self.by_dataset[name][next(orders[name])]
-                    window = _window(clip.spectra, random, self.front_end)
-                    log_mels.append(
-                        _varied(window.log_mel, self.augmentation, random, self.front_end)
-                    )
-                    saliences.append(window.notes)
-                    datasets.append(names.index(name))
-                    native = np.zeros(N_NATIVE, dtype=np.float32)
-                    native[: clip.shares.size] = clip.shares
-                    natives.append(native)
-                    groups.append(group_shares(name, clip.shares))
-            log_mel = np.stack(log_mels)
-            arrays = (
-                log_mel,
-                np.stack(saliences).astype(np.float32),
-                _mask(log_mel, self.augmentation, random),
-                np.array(datasets),
-                np.stack(natives),
-                np.stack(groups),
-            )
-            yield Batch(*(torch.from_numpy(array) for array in arrays))
+def _drawn(clips: Sequence[Clip], wanted: int, random: np.random.Generator) -> list[Clip]:
+    """Permutation after permutation of the clips, as many as are wanted."""
+    rounds = [random.permutation(len(clips)) for _ in range(-(-wanted // len(clips)))]
+    return [clips[i] for i in np.concatenate(rounds)[:wanted]]

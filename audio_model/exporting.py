@@ -7,29 +7,44 @@ answers: each clip answered by the member that never heard its fold.
 
 from __future__ import annotations
 
+import shutil
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from audio_model.heads import HEADS, head_labels, head_slices, probabilities, served_six
+from audio_model.backbone_network import BackboneMembers, BackboneNetwork
+from audio_model.embedding_cache import network_path
+from audio_model.heads import (
+    DATASET_HEADS,
+    SIX,
+    head_slices,
+    labels_of,
+    probabilities,
+    served_six,
+)
 from audio_model.input_cache import Clip
 from audio_model.labels import clip_fold, group_matrix, group_shares
-from audio_model.network import Members
+from audio_model.member_training import EmotionNetwork
+from audio_model.network import Members, SoundNetwork
 from audio_model.training import (
+    EMBEDDED_RUN,
     N_MEMBERS,
-    RECIPES,
-    load_clips,
     load_member,
+    member_paths,
+    run_folder,
     weights_path,
 )
+from audio_model.training_configuration import TrainingConfiguration
+from audio_model.training_recordings import RecordingSources
 from audio_model.windows import TEN_SECONDS, FrontEnd, Windows
 from data_prep.errors import MissingDataError, ModelFolderError
 from data_prep.model_folder import (
+    EMBEDDING_NAME,
     NETWORK_NAME,
     ModelCard,
     TrainingData,
@@ -38,35 +53,49 @@ from data_prep.model_folder import (
 )
 from data_prep.taxonomy import N_EMOTIONS
 
-HEAD_WEIGHTS: Final[dict[str, float]] = {
-    "ravdess_song": 0.2,
-    "emotify": 0.2,
-    "quadrants": 0.2,
-    "six": 0.4,
-}
-"""Weights of the heads in the served six, chosen by inner validation."""
+AllMembers = Members | BackboneMembers
+
+_SIX_WEIGHT: Final = 0.4
 
 NAME: Final = "maeum sound network 2"
 _TOLERANCE: Final = 0.02  # of logits, torch against onnxruntime with weights of 16 bits
 _LARGE: Final = 1_024  # elements; smaller constants stay as they are
 
 
-def write_network(network: Members, path: Path, front_end: FrontEnd = TEN_SECONDS) -> None:
-    """Write the ONNX file: ``log_mel`` (batch, n_mels, n_frames) and ``salience``
-    (batch, n_notes, n_frames // step) → ``logits`` (batch, n_members, n_logits)."""
+def head_weights(heads: Sequence[str]) -> dict[str, float]:
+    """Weights of the heads in the served six: 0.4 for the head ``six``, the rest shared by
+    the native ones alike; chosen by inner validation."""
+    native = [head for head in heads if head != SIX]
+    if not native:
+        return {SIX: 1.0}
+    each = (1.0 - _SIX_WEIGHT) / len(native)
+    return {**{head: round(each, 6) for head in native}, SIX: _SIX_WEIGHT}
+
+
+def joined(members: list[list[EmotionNetwork]]) -> AllMembers:
+    """All members as one network; each member's logits are the mean of its networks'."""
+    if isinstance(members[0][0], SoundNetwork):
+        return Members(cast(Sequence[Sequence[SoundNetwork]], members)).eval()
+    return BackboneMembers(cast(list[list[BackboneNetwork]], members)).eval()
+
+
+def write_network(network: AllMembers, path: Path, front_end: FrontEnd = TEN_SECONDS) -> None:
+    """Write the ONNX file: the front end's inputs, each (batch, …) → ``logits`` (batch,
+    n_members, n_logits)."""
     network.eval()
-    example = tuple(torch.zeros(2, *shape) for shape in front_end.window_shapes)
+    names = list(front_end.input_shapes)
+    example = {name: torch.zeros(2, *shape) for name, shape in front_end.input_shapes.items()}
     with warnings.catch_warnings():
         # the tracing exporter is on its way out of torch, but takes 2 s where the other takes
         # minutes for several members
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
-            example,
+            (example,),
             str(path),
-            input_names=list(Windows._fields),
+            input_names=names,
             output_names=["logits"],
-            dynamic_axes={name: {0: "batch"} for name in (*Windows._fields, "logits")},
+            dynamic_axes={name: {0: "batch"} for name in (*names, "logits")},
             dynamo=False,
             opset_version=18,
         )
@@ -98,11 +127,11 @@ def halve_weights(path: Path) -> None:
     onnx.save(model, str(path))
 
 
-def _check_network(network: Members, path: Path, window: Windows) -> None:
+def _check_network(network: AllMembers, path: Path, window: Windows, names: Sequence[str]) -> None:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (served,) = session.run(None, window._asdict())
+    (served,) = session.run(None, {name: getattr(window, name) for name in names})
     with torch.no_grad():
         expected = network(*map(torch.from_numpy, window)).numpy()
     worst = float(np.abs(served - expected).max())
@@ -112,28 +141,54 @@ def _check_network(network: Members, path: Path, window: Windows) -> None:
         )
 
 
+def _write_embedding(work: Path, folder: Path) -> None:
+    """Put the network of the embedding beside the other one, its weights in 16 bits."""
+    source = network_path(work)
+    if not source.is_file():
+        raise MissingDataError(f"{source} is missing: run `maeum prepare audio --tagger` first")
+    shutil.copyfile(source, folder / EMBEDDING_NAME)
+    halve_weights(folder / EMBEDDING_NAME)
+
+
 def cross_answers(
-    network: Members, clips: Sequence[Clip]
+    network: AllMembers,
+    clips: Sequence[Clip],
+    folds: Sequence[int],
+    configuration: TrainingConfiguration,
 ) -> tuple[list[Clip], NDArray[np.float32]]:
     """Probabilities of all heads for each clip by the member that never heard it.
 
-    Clips of no fold are left out. Returns the clips and (n_clips, N_LOGITS).
+    Parameters
+    ----------
+    network
+        All members.
+    folds
+        The fold that each member never heard.
+
+    Returns
+    -------
+    The clips of these folds, and an array (n_clips, n_logits).
     """
+    slices = head_slices(labels_of(configuration.heads))
     kept: list[Clip] = []
     found: list[NDArray[np.float32]] = []
     with torch.no_grad():
         for clip in clips:
             fold = clip_fold(clip)
-            if fold is None:
+            if fold not in folds:
                 continue
-            logits = network(*map(torch.from_numpy, clip.windows()))
+            logits = network(*map(torch.from_numpy, clip.windows(configuration.front_end)))
             kept.append(clip)
-            found.append(probabilities(logits[:, fold].numpy()).mean(axis=0))
+            answer = probabilities(logits[:, folds.index(fold)].numpy(), slices)
+            found.append(answer.mean(axis=0))
     return kept, np.stack(found)
 
 
 def fit_temperature(
-    clips: Sequence[Clip], six: NDArray[np.float32], grid: Sequence[float] | None = None
+    clips: Sequence[Clip],
+    six: NDArray[np.float32],
+    datasets: Mapping[str, str] = DATASET_HEADS,
+    grid: Sequence[float] | None = None,
 ) -> float:
     """Temperature that gives the labels their highest likelihood, every data set counting alike.
 
@@ -146,10 +201,10 @@ def fit_temperature(
         sharpened = np.power(np.maximum(six, 1e-9), 1.0 / temperature)
         by_dataset: dict[str, list[float]] = {}
         for clip, row in zip(clips, sharpened, strict=True):
-            groups = group_matrix(clip.dataset)
+            groups = group_matrix(datasets[clip.dataset])
             mass = groups @ row
             share = mass / row[groups.sum(axis=0) > 0].sum()
-            target = group_shares(clip.dataset, clip.shares)
+            target = group_shares(datasets[clip.dataset], clip.shares)
             used = target > 0
             loss = -float(np.sum(target[used] * np.log(np.maximum(share[used], 1e-9))))
             by_dataset.setdefault(clip.dataset, []).append(loss)
@@ -180,10 +235,11 @@ def _training_data(clips: Sequence[Clip]) -> list[TrainingData]:
         ),
     }
     found = []
-    for dataset, (licence, name, use) in licences.items():
+    for dataset in dict.fromkeys(clip.dataset for clip in clips):
         rows = sum(1 for c in clips if c.dataset == dataset and clip_fold(c) is not None)
-        if rows:
-            found.append(TrainingData(name, licence, rows, use))
+        own = ("not stated", dataset, "recordings of one's own")
+        licence, name, use = licences.get(dataset, own)
+        found.append(TrainingData(name, licence, rows, use))
     return found
 
 
@@ -191,10 +247,11 @@ def export(
     work: Path,
     folder: Path,
     *,
-    head_weights: dict[str, float] | None = None,
+    run: str = EMBEDDED_RUN,
+    name: str = NAME,
     say: Callable[[str], None] = print,
 ) -> Path:
-    """Write a model folder from the members below a work folder.
+    """Write a model folder from the members of a training.
 
     Parameters
     ----------
@@ -202,8 +259,12 @@ def export(
         Work folder that :func:`audio_model.training.train` filled.
     folder
         Model folder; made if it is not there, its model replaced if it is.
-    head_weights
-        Weights of the heads in the served six; :data:`HEAD_WEIGHTS` if not given.
+    run
+        Name of the training.
+    name
+        Of the model, for its card.
+    say
+        Receives a line about what was made.
 
     Returns
     -------
@@ -212,34 +273,34 @@ def export(
     Raises
     ------
     MissingDataError
-        If a member or the cache is not there.
+        If no member, or the cache, is there.
     ModelFolderError
         If the exported network does not answer as the trained one.
     """
-    paths = [[weights_path(work, k, n) for n in range(len(RECIPES))] for k in range(N_MEMBERS)]
-    for path in (path for networks in paths for path in networks):
-        if not path.is_file():
-            raise MissingDataError(f"{path} is missing: run `maeum train audio` first")
-    members = [[load_member(path) for path in networks] for networks in paths]
-    clips = load_clips(work)
+    folds = [k for k in range(N_MEMBERS) if weights_path(work, k, 0, run).is_file()]
+    loaded = [[load_member(path) for path in member_paths(work, k, run)] for k in folds or [0]]
+    c = loaded[0][0][1]
+    clips = RecordingSources.read(run_folder(work, run)).load(work, say)
+    network = joined([[network for network, _ in member] for member in loaded])
     folder.mkdir(parents=True, exist_ok=True)
-    network = Members(members).eval()
-    write_network(network, folder / NETWORK_NAME)
+    write_network(network, folder / NETWORK_NAME, c.front_end)
     halve_weights(folder / NETWORK_NAME)
-    some = [clip.windows() for clip in clips[:: len(clips) // 7]]
-    sample = Windows(*(np.stack([window[k][0] for window in some]) for k in range(2)))
-    _check_network(network, folder / NETWORK_NAME, sample)
+    if c.front_end.embedding is not None:
+        _write_embedding(work, folder)
+    some = [clip.windows(c.front_end) for clip in clips[:: max(1, len(clips) // 7)]]
+    sample = Windows(*(np.stack([window[k][0] for window in some]) for k in range(len(some[0]))))
+    _check_network(network, folder / NETWORK_NAME, sample, list(c.front_end.input_shapes))
 
-    weights = head_weights or HEAD_WEIGHTS
-    heard, answers = cross_answers(network, clips)
-    six = served_six(answers, weights, head_slices())
-    temperature = fit_temperature(heard, six)
+    weights = head_weights(c.heads)
+    heard, answers = cross_answers(network, clips, folds, c)
+    six = served_six(answers, weights, head_slices(labels_of(c.heads)))
+    temperature = fit_temperature(heard, six, c.datasets)
     card = ModelCard(
         kind="audio",
-        name=NAME,
-        labels={head: list(head_labels(head)) for head in HEADS},
+        name=name,
+        labels=labels_of(c.heads),
         head_weights=weights,
-        features=TEN_SECONDS.features(),
+        features=c.front_end.features(),
         temperature=round(temperature, 4),
         prior=_prior(heard, six),
         training_data=_training_data(clips),
@@ -248,5 +309,5 @@ def export(
     )
     write_card(folder, card)
     size = (folder / NETWORK_NAME).stat().st_size / 1e6
-    say(f"{folder}: {len(members)} members, {size:.1f} MB, temperature {temperature:.2f}")
+    say(f"{folder}: {len(loaded)} members, {size:.1f} MB, temperature {temperature:.2f}")
     return folder

@@ -7,7 +7,7 @@ only: training and serving share this file.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 import numpy as np
@@ -24,15 +24,22 @@ DATASET_HEADS: Final[dict[str, str]] = {
 }
 """Training data set → its native head; the order is the index of the data set."""
 
-HEADS: Final[tuple[str, ...]] = (*DATASET_HEADS.values(), SIX)
-"""Heads of the network this package trains, in the order of their logits."""
+SCALES: Final = frozenset({"emotify"})
+"""Label sets whose labels do not exclude each other: soft scales, each in 0..1."""
 
-_SCALES: Final = frozenset({"emotify"})  # heads whose labels do not exclude each other
+
+def heads_for(label_sets: Iterable[str]) -> tuple[str, ...]:
+    """Heads of a network that learns from these label sets: each once, and the six last."""
+    return (*(name for name in dict.fromkeys(label_sets) if name != SIX), SIX)
 
 
 def head_labels(head: str) -> tuple[str, ...]:
     """Labels of a head, in the order of its logits."""
     return EMOTIONS if head == SIX else native_label_set(head).labels
+
+
+HEADS: Final[tuple[str, ...]] = heads_for(DATASET_HEADS.values())
+"""Heads of the network this package ships, in the order of their logits."""
 
 
 def head_slices(labels: Mapping[str, Sequence[str]] | None = None) -> dict[str, slice]:
@@ -42,7 +49,7 @@ def head_slices(labels: Mapping[str, Sequence[str]] | None = None) -> dict[str, 
     ----------
     labels
         Head → its labels, in output order, as a model card has them; the heads
-        this package trains if not given.
+        of the network this package ships if not given.
     """
     if labels is None:
         labels = {head: head_labels(head) for head in HEADS}
@@ -71,7 +78,7 @@ def probabilities(
     result = np.empty_like(logits)
     for head, columns in (slices or head_slices()).items():
         part = logits[..., columns]
-        if head in _SCALES:
+        if head in SCALES:
             result[..., columns] = 1.0 / (1.0 + np.exp(-np.clip(part, -60.0, 60.0)))
         else:
             exponents = np.exp(part - part.max(axis=-1, keepdims=True))
@@ -101,6 +108,11 @@ def served_six(
             total += np.float32(weight) * (part if head == SIX else project(head, part))
     six: NDArray[np.float32] = total / total.sum(axis=-1, keepdims=True)
     return six
+
+
+def labels_of(heads: Iterable[str]) -> dict[str, list[str]]:
+    """Head → its labels, as a model card has them."""
+    return {head: list(head_labels(head)) for head in heads}
 
 
 def four_emotions(scales: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -39,6 +39,9 @@ class Clip:
         As in :class:`~data_prep.readers.row.ClipRow`.
     spectra
         Levelled, float16, silence at both ends cut off.
+    patches
+        Array (n_patches, size): embeddings of patches from the start of the recording to
+        its end, where they were made (:mod:`audio_model.embedding_cache`).
     """
 
     dataset: str
@@ -46,10 +49,32 @@ class Clip:
     group: str
     shares: NDArray[np.float32]
     spectra: Spectra
+    patches: NDArray[np.float16] | None = None
 
     def windows(self, front_end: FrontEnd = windows.TEN_SECONDS) -> windows.Windows:
         """The windows that serving would cut."""
-        return windows.cut([self.spectra], front_end)
+        found = windows.cut([self.spectra], front_end)
+        if front_end.embedding is None:
+            return found
+        patches = self.some_patches()
+        n = min(len(patches), front_end.embedding.at_most)
+        chosen = patches[np.linspace(0, len(patches) - 1, n).round().astype(int)]
+        return found.of_recording(chosen.mean(axis=0, dtype=np.float32))
+
+    def some_patches(self) -> NDArray[np.float16]:
+        """The embeddings of its patches.
+
+        Raises
+        ------
+        MissingDataError
+            If they were not made.
+        """
+        if self.patches is None or not len(self.patches):
+            raise MissingDataError(
+                f"{self.dataset}/{self.id} has no embedding: run `maeum prepare audio --tagger "
+                "WHEEL` first"
+            )
+        return self.patches
 
 
 def cache_path(work: Path) -> Path:
@@ -57,7 +82,31 @@ def cache_path(work: Path) -> Path:
     return work / "audio" / "inputs.h5"
 
 
-def _read_rows(dataset: str, work: Path) -> list[ClipRow]:
+def embeddings_path(work: Path) -> Path:
+    """Where the embeddings of the recordings lie below a work folder."""
+    return work / "audio" / "embeddings.h5"
+
+
+def load_embeddings(work: Path, dataset: str) -> dict[str, NDArray[np.float16]]:
+    """Embeddings (n_patches, size) of the clips of a data set; empty if there are none."""
+    path = embeddings_path(work)
+    if not path.is_file():
+        return {}
+    import h5py
+
+    with h5py.File(path, "r") as file:
+        group: Any = file.get(dataset, {})
+        return {name: group[name][()] for name in group}
+
+
+def read_rows(dataset: str, work: Path) -> list[ClipRow]:
+    """Recordings of a data set, as its reader gives them.
+
+    Raises
+    ------
+    InputError, MissingDataError
+        If there is no such data set, or it is not where it should be.
+    """
     from data_prep.readers import emopia, emotify, ravdess_song
 
     if dataset == "ravdess_song":
@@ -122,7 +171,7 @@ def prepare(
         for dataset in datasets:
             if dataset == "emopia":
                 _render(work, say)
-            rows = _read_rows(dataset, work)
+            rows = read_rows(dataset, work)
             group = file.require_group(dataset)
             missing = [row for row in rows if f"{row.id}/notes" not in group]
             started = time.monotonic()
@@ -140,9 +189,15 @@ def prepare(
     return path
 
 
-def _clip(dataset: str, row: ClipRow, raw: Spectra, front_end: FrontEnd) -> Clip:
+def _clip(
+    dataset: str,
+    row: ClipRow,
+    raw: Spectra,
+    front_end: FrontEnd,
+    patches: NDArray[np.float16] | None = None,
+) -> Clip:
     (levelled,) = windows.levelled([raw], front_end)
-    return Clip(dataset, row.id, row.group, row.shares, levelled.astype(np.float16))
+    return Clip(dataset, row.id, row.group, row.shares, levelled.astype(np.float16), patches)
 
 
 def load(
@@ -171,14 +226,18 @@ def load(
         return Spectra(clip["log_mel"][()], clip["notes"][()]).astype(np.float32)
 
     with h5py.File(path, "r") as file:
-        rows = _read_rows(dataset, work)
+        rows = read_rows(dataset, work)
         missing = [row.id for row in rows if f"{dataset}/{row.id}/notes" not in file]
         if missing:
             raise MissingDataError(
                 f"{path} lacks {dataset}/{missing[0]} ({len(missing)} clips in all): "
                 "run `maeum prepare audio` again"
             )
-        return [_clip(dataset, row, read(file[dataset][row.id]), front_end) for row in rows]
+        patches = load_embeddings(work, dataset)
+        return [
+            _clip(dataset, row, read(file[dataset][row.id]), front_end, patches.get(row.id))
+            for row in rows
+        ]
 
 
 def clips(work: Path, dataset: str) -> list[Clip]:
@@ -193,7 +252,7 @@ def clips(work: Path, dataset: str) -> list[Clip]:
         return load(work, dataset)
     except (MissingDataError, MissingExtraError):
         found = []
-        for row in _read_rows(dataset, work):
+        for row in read_rows(dataset, work):
             (raw,) = windows.spectra([decode(row.path).samples])
             found.append(_clip(dataset, row, raw, windows.TEN_SECONDS))
         return found

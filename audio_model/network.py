@@ -53,13 +53,15 @@ class NetworkConfiguration:
         Shape of its salience.
     lowest_note
         MIDI number of the first note.
+    n_embedding
+        Size of the recording's embedding; 0 for none.
     channels
         Output channels of the convolutions; each halves bands and time, the
         first one time by four.
     wide, deep
         Units that the statistics and the pooled convolutions are reduced to.
-    wide_dropout, dropout
-        Of the standardised statistics, and of the hidden units.
+    wide_dropout, embedding_dropout, dropout
+        Of the standardised statistics, of the embedding, and of the hidden units.
     """
 
     n_mels: int = 48
@@ -67,11 +69,24 @@ class NetworkConfiguration:
     n_notes: int = 64
     n_note_frames: int = 156
     lowest_note: int = 33
+    n_embedding: int = 0
     channels: tuple[int, ...] = (16, 32, 64, 96)
     wide: int = 64
     deep: int = 64
     wide_dropout: float = 0.2
+    embedding_dropout: float = 0.5
     dropout: float = 0.2
+
+    @property
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """As :attr:`audio_model.windows.FrontEnd.input_shapes`."""
+        shapes: dict[str, tuple[int, ...]] = {
+            "log_mel": (self.n_mels, self.n_frames),
+            "salience": (self.n_notes, self.n_note_frames),
+        }
+        if self.n_embedding:
+            shapes["embedding"] = (self.n_embedding,)
+        return shapes
 
 
 def _cosines(n_bands: int, n_cepstra: int) -> Tensor:
@@ -301,13 +316,16 @@ class SoundNetwork(nn.Module):
     ----------
     configuration
         Sizes.
+    n_logits
+        Of all heads together.
 
     Notes
     -----
-    ``forward(log_mel, salience, masked)`` takes (batch, n_mels, n_frames) and
-    (batch, n_notes, n_note_frames); ``masked`` is the log-mel as the convolutions see
-    it in training (with bands and times blanked), and the log-mel itself otherwise.
-    Returns (batch, N_LOGITS).
+    ``forward(log_mel, salience, embedding, masked)`` takes (batch, n_mels, n_frames),
+    (batch, n_notes, n_note_frames) and (batch, n_embedding); ``masked`` is the log-mel as
+    the convolutions see it in training (with bands and times blanked), and the log-mel
+    itself otherwise.
+    Returns (batch, n_logits).
     """
 
     feature_mean: Tensor
@@ -315,12 +333,14 @@ class SoundNetwork(nn.Module):
     band_mean: Tensor
     band_std: Tensor
 
-    def __init__(self, configuration: NetworkConfiguration | None = None) -> None:
+    def __init__(
+        self, configuration: NetworkConfiguration | None = None, n_logits: int = N_LOGITS
+    ) -> None:
         super().__init__()
         c = configuration or NetworkConfiguration()
         self.configuration = c
         self.statistics = WindowStatistics(c)
-        n_features = self.statistics.n_features
+        n_features = self.statistics.n_features + c.n_embedding
         self.register_buffer("feature_mean", torch.zeros(n_features))
         self.register_buffer("feature_std", torch.ones(n_features))
         self.register_buffer("band_mean", torch.zeros(c.n_mels))
@@ -341,34 +361,54 @@ class SoundNetwork(nn.Module):
             nn.Dropout(c.dropout), nn.Linear(2 * previous * bands, c.deep), nn.ReLU()
         )
         self.wide_dropout = nn.Dropout(c.wide_dropout)
+        self.embedding_dropout = nn.Dropout(c.embedding_dropout)
         self.wide = nn.Sequential(nn.Linear(n_features, c.wide), nn.ReLU())
-        self.joined = nn.Sequential(nn.Dropout(c.dropout), nn.Linear(c.wide + c.deep, N_LOGITS))
-        self.direct = nn.Linear(n_features, N_LOGITS)
+        self.joined = nn.Sequential(nn.Dropout(c.dropout), nn.Linear(c.wide + c.deep, n_logits))
+        self.direct = nn.Linear(n_features, n_logits)
         nn.init.zeros_(self.direct.weight)
         nn.init.zeros_(self.direct.bias)
 
+    @property
+    def output_bias(self) -> nn.Parameter:
+        """Bias (n_logits,) of the output."""
+        return self.direct.bias
+
     @torch.no_grad()
-    def fit_scales(self, log_mel: Tensor, salience: Tensor) -> None:
+    def fit_scales(self, log_mel: Tensor, salience: Tensor, embedding: Tensor) -> None:
         """Set the constants that standardise bands and statistics from training windows."""
         self.band_mean.copy_(log_mel.mean(dim=(0, 2)))
         self.band_std.copy_(log_mel.std(dim=(0, 2)).clamp_min(1.0))
         parts = zip(torch.split(log_mel, 256), torch.split(salience, 256), strict=True)
-        features = torch.cat([self.statistics(*part) for part in parts])
+        statistics = torch.cat([self.statistics(*part) for part in parts])
+        features = torch.cat([statistics, embedding], dim=1)
         self.feature_mean.copy_(features.mean(dim=0))
         self.feature_std.copy_(features.std(dim=0).clamp_min(1e-3))
 
-    def forward(self, log_mel: Tensor, salience: Tensor, masked: Tensor | None = None) -> Tensor:
+    def forward(
+        self,
+        log_mel: Tensor,
+        salience: Tensor,
+        embedding: Tensor | None = None,
+        masked: Tensor | None = None,
+    ) -> Tensor:
         return self.logits(
-            self.statistics(log_mel, salience), log_mel if masked is None else masked
+            self.statistics(log_mel, salience), embedding, log_mel if masked is None else masked
         )
 
-    def logits(self, statistics: Tensor, seen: Tensor) -> Tensor:
-        """Logits from the statistics of a window and what the convolutions see of it."""
-        features = (statistics - self.feature_mean) / self.feature_std
+    def logits(self, statistics: Tensor, embedding: Tensor | None, seen: Tensor) -> Tensor:
+        """Logits from the statistics of a window, its recording's embedding, and what the
+        convolutions see of it."""
+        n = self.statistics.n_features
         # a statistic far outside what training saw must not swamp the rest
-        features = self.wide_dropout(torch.clamp(features, -4.0, 4.0))
-        scaled = (seen - self.band_mean[:, None]) / self.band_std[:, None]
-        maps = self.convolutions(scaled[:, None])  # (batch, channels, bands, frames)
+        features = self.wide_dropout(
+            torch.clamp((statistics - self.feature_mean[:n]) / self.feature_std[:n], -4.0, 4.0)
+        )
+        if self.configuration.n_embedding and embedding is not None:
+            scaled = (embedding - self.feature_mean[n:]) / self.feature_std[n:]
+            scaled = self.embedding_dropout(torch.clamp(scaled, -4.0, 4.0))
+            features = torch.cat([features, scaled], dim=1)
+        image = (seen - self.band_mean[:, None]) / self.band_std[:, None]
+        maps = self.convolutions(image[:, None])  # (batch, channels, bands, frames)
         flat = maps.flatten(1, 2)
         pooled = torch.cat([flat.mean(dim=-1), _std(flat)], dim=1)
         hidden = torch.cat([self.wide(features), self.deep(pooled)], dim=1)
@@ -377,7 +417,7 @@ class SoundNetwork(nn.Module):
 
 
 class Members(nn.Module):
-    """Several members as one network: log-mel and salience → (batch, n_members, N_LOGITS).
+    """Several members as one network: a window → (batch, n_members, n_logits).
 
     Parameters
     ----------
@@ -391,11 +431,11 @@ class Members(nn.Module):
         self.statistics = members[0][0].statistics
         self.members = nn.ModuleList(nn.ModuleList(networks) for networks in members)
 
-    def forward(self, log_mel: Tensor, salience: Tensor) -> Tensor:
+    def forward(self, log_mel: Tensor, salience: Tensor, embedding: Tensor | None = None) -> Tensor:
         statistics = self.statistics(log_mel, salience)
         answers = []
         for member in self.members:
             networks = cast(Sequence[SoundNetwork], member)
-            logits = [network.logits(statistics, log_mel) for network in networks]
+            logits = [network.logits(statistics, embedding, log_mel) for network in networks]
             answers.append(torch.stack(logits).mean(dim=0))
         return torch.stack(answers, dim=1)

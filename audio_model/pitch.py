@@ -15,12 +15,11 @@ from functools import cache
 from typing import Final
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
+from audio_model.stft import Bands, band_spectrogram
 from data_prep.errors import InputError
 
-_FRAMES_PER_BLOCK: Final = 256  # keeps the spectra of one block in cache
 _A4: Final = 69  # MIDI number
 _NEGLIGIBLE: Final = 1e-4  # of a Gaussian's peak
 
@@ -92,19 +91,8 @@ def note_matrix(configuration: PitchConfiguration = SEMITONES) -> NDArray[np.flo
 
 
 @cache
-def _hann(length: int) -> NDArray[np.float32]:
-    window = (0.5 - 0.5 * np.cos(2 * np.pi * np.arange(length) / length)).astype(np.float32)
-    window.flags.writeable = False
-    return window
-
-
-@cache
-def _standing_out(n_notes: int, neighbourhood: int) -> NDArray[np.float32]:
-    """(n_notes, n_notes): a note less the mean of its neighbours, zeros beyond both ends."""
-    near = np.abs(np.subtract.outer(np.arange(n_notes), np.arange(n_notes))) <= neighbourhood // 2
-    matrix: NDArray[np.float32] = (np.eye(n_notes) - near / neighbourhood).astype(np.float32)
-    matrix.flags.writeable = False
-    return matrix
+def _bands(configuration: PitchConfiguration) -> Bands:
+    return Bands(note_matrix(configuration), configuration.n_fft)
 
 
 def note_spectrogram(
@@ -125,27 +113,11 @@ def note_spectrogram(
     Raises
     ------
     InputError
-        If the waveform is not one-dimensional or is empty.
+        If the waveform is not one-dimensional, is empty, or holds values that
+        are not finite.
     """
     c = configuration
-    waveform = np.asarray(samples, dtype=np.float32)
-    if waveform.ndim != 1 or waveform.size == 0:
-        raise InputError(f"expected a mono waveform (n_samples,), got shape {waveform.shape}")
-    n_frames = 1 + waveform.size // c.hop_length
-    left = c.n_fft // 2
-    right = max(0, (n_frames - 1) * c.hop_length + c.n_fft - left - waveform.size)
-    frames = sliding_window_view(np.pad(waveform, (left, right)), c.n_fft)[:: c.hop_length]
-    window, matrix = _hann(c.n_fft), note_matrix(c)
-    used = np.flatnonzero(matrix.any(axis=0))
-    bins = slice(int(used[0]), int(used[-1]) + 1)
-    gathered = np.ascontiguousarray(matrix[:, bins])
-    result = np.empty((c.n_notes, n_frames), dtype=np.float32)
-    for start in range(0, n_frames, _FRAMES_PER_BLOCK):
-        stop = min(start + _FRAMES_PER_BLOCK, n_frames)
-        spectrum = np.fft.rfft(frames[start:stop] * window, axis=1)[:, bins]
-        amplitude = np.sqrt(np.square(spectrum.real) + np.square(spectrum.imag))
-        np.matmul(gathered, amplitude.T, out=result[:, start:stop])
-    return result
+    return band_spectrogram(samples, _bands(c), hop_length=c.hop_length, power=False)
 
 
 def level(spectrograms: Sequence[NDArray[np.floating]]) -> float:
@@ -178,7 +150,14 @@ def salience(
         From :func:`level`; a recording played louder gives the same result.
     """
     c = configuration
-    relative = spectrogram.astype(np.float32) * np.float32(c.compression / recording_level)
-    standing_out = _standing_out(c.n_notes, c.neighbourhood) @ np.log1p(relative)
-    kept: NDArray[np.float32] = np.maximum(standing_out, 0.0)
+    compressed = spectrogram.astype(np.float32) * np.float32(c.compression / recording_level)
+    compressed += np.float32(1.0)
+    np.log(compressed, out=compressed)  # numpy has this one vectorised, log1p not
+    beyond = np.zeros((c.neighbourhood // 2, compressed.shape[1]), dtype=np.float32)
+    padded = np.concatenate([beyond, compressed, beyond])
+    near = padded[: c.n_notes].copy()
+    for shift in range(1, c.neighbourhood):
+        near += padded[shift : shift + c.n_notes]
+    near *= np.float32(1.0 / c.neighbourhood)
+    kept: NDArray[np.float32] = np.maximum(np.subtract(compressed, near, out=near), 0.0)
     return kept

@@ -21,9 +21,17 @@ from audio_model.decode import SAMPLE_RATE, decode_excerpts
 from audio_model.heads import head_slices, probabilities, served_six
 from audio_model.log_mel import MelConfiguration
 from audio_model.pitch import PitchConfiguration
+from audio_model.tag_embedding import embedding_configuration, spread_patches
 from audio_model.windows import FrontEnd, WindowConfiguration, Windows
 from data_prep.errors import InputError, ModelFolderError
-from data_prep.model_folder import CARD_NAME, NETWORK_NAME, ModelCard, folder_hash, read_card
+from data_prep.model_folder import (
+    CARD_NAME,
+    EMBEDDING_NAME,
+    NETWORK_NAME,
+    ModelCard,
+    folder_hash,
+    read_card,
+)
 from data_prep.taxonomy import N_EMOTIONS
 
 if TYPE_CHECKING:
@@ -82,7 +90,11 @@ class AudioPredictor:
     """
 
     def __init__(
-        self, folder: Path, card: ModelCard, session: onnxruntime.InferenceSession
+        self,
+        folder: Path,
+        card: ModelCard,
+        session: onnxruntime.InferenceSession,
+        embedding: onnxruntime.InferenceSession | None = None,
     ) -> None:
         self.folder = folder
         self.card = card
@@ -94,10 +106,11 @@ class AudioPredictor:
                 f"this version decodes to {SAMPLE_RATE} Hz"
             )
         self._session = session
+        self._embedding = embedding
         self._slices = head_slices(card.labels)
         n_logits = sum(len(labels) for labels in card.labels.values())
         given = {one.name: tuple(one.shape[1:]) for one in session.get_inputs()}
-        wanted = dict(zip(Windows._fields, self.front_end.window_shapes, strict=True))
+        wanted = self.front_end.input_shapes
         made = [one.shape for one in session.get_outputs()]
         if given != wanted or [shape[2:] for shape in made] != [[n_logits]]:
             raise ModelFolderError(
@@ -125,24 +138,17 @@ class AudioPredictor:
             If the folder is incomplete, damaged, of the other branch, or does not
             fit this version.
         """
-        import onnxruntime
-
         folder = EMBEDDED if folder is None else Path(folder)
         card = read_card(folder, "audio")
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        try:
-            session = onnxruntime.InferenceSession(
-                str(folder / NETWORK_NAME), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # onnxruntime's errors have no public root
-            raise ModelFolderError(
-                f"{folder / NETWORK_NAME} cannot be loaded: {str(error).splitlines()[0]}; "
-                "export the model again"
-            ) from error
-        return cls(folder, card, session)
+        embedding = None
+        if card.features.get("embedding") is not None:
+            if not (folder / EMBEDDING_NAME).is_file():
+                raise ModelFolderError(
+                    f"{folder / EMBEDDING_NAME} is missing: the model hears recordings with it; "
+                    "export the model again"
+                )
+            embedding = _session(folder / EMBEDDING_NAME, threads)
+        return cls(folder, card, _session(folder / NETWORK_NAME, threads), embedding)
 
     def read_file(self, path: Path | str) -> AudioReading:
         """Hear a sound file of any length.
@@ -189,6 +195,24 @@ class AudioPredictor:
             pieces = [soxr.resample(piece, sample_rate, SAMPLE_RATE) for piece in pieces]
         return self._read(pieces, duration_s, tuple(notes))
 
+    def windows(self, pieces: Sequence[NDArray[np.float32]]) -> Windows:
+        """What the network sees of one recording.
+
+        Parameters
+        ----------
+        pieces
+            Mono waveforms at the model's rate: the whole recording, or excerpts.
+        """
+        levelled = windows.levelled(windows.spectra(pieces, self.front_end), self.front_end)
+        found = windows.cut(levelled, self.front_end)
+        c = self.front_end.embedding
+        if c is None or self._embedding is None:
+            return found
+        patches = spread_patches(pieces, c)
+        # one at a time, as below
+        vectors = [self._embedding.run(None, {"patches": patch[None]})[0] for patch in patches]
+        return found.of_recording(np.concatenate(vectors).mean(axis=0))
+
     def read_members(self, window: Windows) -> NDArray[np.float32]:
         """Probabilities of all heads by every member.
 
@@ -202,10 +226,9 @@ class AudioPredictor:
         Array (n_windows, n_members, n_logits); the heads lie as in the card.
         """
         # one window at a time is faster than a batch: its maps stay in cache
+        inputs = {name: getattr(window, name) for name in self.front_end.input_shapes}
         logits = [
-            self._session.run(
-                None, {name: part[i : i + 1] for name, part in window._asdict().items()}
-            )[0]
+            self._session.run(None, {name: part[i : i + 1] for name, part in inputs.items()})[0]
             for i in range(len(window.log_mel))
         ]
         return probabilities(np.concatenate(logits), self._slices)
@@ -229,8 +252,7 @@ class AudioPredictor:
             return _nothing("the recording is silent", notes, duration_s)
         if duration_s < _SHORT_S:
             notes = (*notes, f"only {duration_s:.1f} s of sound: the answer is uncertain")
-        levelled = windows.levelled(windows.spectra(pieces, self.front_end), self.front_end)
-        six = self.six(self.read_members(windows.cut(levelled, self.front_end)))
+        six = self.six(self.read_members(self.windows(pieces)))
         distribution = six.mean(axis=0, dtype=np.float64)
         distribution = (distribution / distribution.sum()).astype(np.float32)
         return AudioReading(distribution, None, notes, six, duration_s)
@@ -241,12 +263,35 @@ def _nothing(reason: str, notes: tuple[str, ...], duration_s: float) -> AudioRea
     return AudioReading(None, reason, notes, no_windows, duration_s)
 
 
+def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    try:
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # onnxruntime's errors have no public root
+        raise ModelFolderError(
+            f"{path} cannot be loaded: {str(error).splitlines()[0]}; export the model again"
+        ) from error
+
+
 def _front_end(card: ModelCard, folder: Path) -> FrontEnd:
     log_mel = _configuration(MelConfiguration, card, "log_mel", folder)
-    pitch = _configuration(PitchConfiguration, card, "pitch", folder)
+    pitch = None
+    if card.features.get("pitch") is not None:
+        pitch = _configuration(PitchConfiguration, card, "pitch", folder)
     cut = _configuration(WindowConfiguration, card, "windows", folder)
     try:
-        return FrontEnd(log_mel, pitch, cut)
+        embedding = embedding_configuration(card.features.get("embedding"))
+        return FrontEnd(log_mel, pitch, cut, embedding)
+    except (KeyError, TypeError) as error:
+        raise ModelFolderError(
+            f"{folder / CARD_NAME}: features['embedding'] does not fit this version ({error}); "
+            "export the model again"
+        ) from error
     except InputError as error:
         raise ModelFolderError(f"{folder / CARD_NAME}: {error}") from error
 

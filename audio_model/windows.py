@@ -2,12 +2,13 @@
 
 A recording is one waveform, or several excerpts. Each gives :class:`Spectra`: a
 log-mel spectrogram (timbre, loudness, rhythm) and a note spectrogram (melody,
-harmony, mode), whose frames are a whole number of the other's apart. Both are
-made relative to the level of the whole recording, so that a recording played
-20 dB louder gives the same windows; the level is gated (frames 10 dB below the
-plain mean do not count, as in ITU-R BS.1770), so leading silence does not change
-it. A window is about ten seconds long; a recording shorter than that is
-repeated until it fills one.
+harmony, mode), whose frames are a whole number of the other's apart; a front end
+without the latter has note spectrograms of no notes. Both are made relative to
+the level of the whole recording, so that a recording played 20 dB louder gives
+the same windows; the level is gated (frames 10 dB below the plain mean do not
+count, as in ITU-R BS.1770), so leading silence does not change it. A window is
+about ten seconds long; a recording shorter than that is repeated until it fills
+one.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from numpy.typing import NDArray
 
 from audio_model.log_mel import MelConfiguration, log_mel
 from audio_model.pitch import PitchConfiguration, level, note_spectrogram, salience
+from audio_model.tag_embedding import MUSICNN, EmbeddingConfiguration
 from data_prep.errors import InputError
 
 
@@ -58,14 +60,19 @@ class WindowConfiguration:
 
 @dataclass(frozen=True)
 class FrontEnd:
-    """Everything between a waveform and a window."""
+    """Everything between a waveform and a window.
+
+    ``pitch`` is ``None`` for log-mels alone; with ``embedding`` a window also knows what
+    a published tagger makes of the whole recording.
+    """
 
     log_mel: MelConfiguration = field(default_factory=MelConfiguration)
-    pitch: PitchConfiguration = field(default_factory=PitchConfiguration)
+    pitch: PitchConfiguration | None = field(default_factory=PitchConfiguration)
     windows: WindowConfiguration = field(default_factory=WindowConfiguration)
+    embedding: EmbeddingConfiguration | None = None
 
     def __post_init__(self) -> None:
-        if (
+        if self.pitch is not None and (
             self.log_mel.sample_rate != self.pitch.sample_rate
             or self.pitch.hop_length % self.log_mel.hop_length
             or self.windows.n_frames % self.step
@@ -74,14 +81,20 @@ class FrontEnd:
 
     @property
     def step(self) -> int:
-        """Frames of the log-mel per frame of the note spectrogram."""
-        return self.pitch.hop_length // self.log_mel.hop_length
+        """Frames of the log-mel per frame of the note spectrogram; one if there is none."""
+        return 1 if self.pitch is None else self.pitch.hop_length // self.log_mel.hop_length
 
     @property
-    def window_shapes(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """Shapes of a window's log-mel and salience."""
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Inputs of a network behind this front end: fields of :class:`Windows`, and the
+        shape of each for one window."""
         n = self.windows.n_frames
-        return (self.log_mel.n_mels, n), (self.pitch.n_notes, n // self.step)
+        shapes: dict[str, tuple[int, ...]] = {"log_mel": (self.log_mel.n_mels, n)}
+        if self.pitch is not None:
+            shapes["salience"] = (self.pitch.n_notes, n // self.step)
+        if self.embedding is not None:
+            shapes["embedding"] = (self.embedding.size,)
+        return shapes
 
     @property
     def window_s(self) -> float:
@@ -95,6 +108,9 @@ class FrontEnd:
 
 TEN_SECONDS: Final = FrontEnd()
 """Windows of 624 frames of 256 samples at 16 kHz: 9.98 s, log-mels as Kakao Arena's."""
+
+WITH_EMBEDDING: Final = FrontEnd(embedding=MUSICNN)
+"""The same, with the recording's embedding."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,6 +128,11 @@ class Spectra:
 
     log_mel: NDArray[Any]
     notes: NDArray[Any]
+
+    @classmethod
+    def without_notes(cls, log_mel: NDArray[Any]) -> Spectra:
+        """Of a log-mel alone, for a front end without ``pitch``."""
+        return cls(log_mel, np.zeros((0, log_mel.shape[1]), dtype=log_mel.dtype))
 
     @property
     def n_frames(self) -> int:
@@ -140,10 +161,19 @@ class Windows(NamedTuple):
         Array (n_windows, n_mels, n_frames).
     salience
         Array (n_windows, n_notes, n_frames // step).
+    embedding
+        Array (n_windows, size) of the recording they are from, the same for all of its
+        windows; of size 0 without one.
     """
 
     log_mel: NDArray[np.float32]
     salience: NDArray[np.float32]
+    embedding: NDArray[np.float32] = np.zeros((0, 0), dtype=np.float32)
+
+    def of_recording(self, embedding: NDArray[np.floating]) -> Windows:
+        """With the embedding (size,) of the recording."""
+        vector = np.asarray(embedding, dtype=np.float32)
+        return self._replace(embedding=np.tile(vector, (len(self.log_mel), 1)))
 
 
 def spectra(
@@ -161,13 +191,12 @@ def spectra(
     """
     peak = max((float(np.abs(piece).max()) for piece in pieces if piece.size), default=0.0)
     scale = np.float32(1.0 / peak) if peak > 1e-30 else np.float32(1.0)
+    scaled = [piece * scale for piece in pieces if piece.size]
+    if front_end.pitch is None:
+        return [Spectra.without_notes(log_mel(piece, front_end.log_mel)) for piece in scaled]
     return [
-        Spectra(
-            log_mel(piece * scale, front_end.log_mel),
-            note_spectrogram(piece * scale, front_end.pitch),
-        )
-        for piece in pieces
-        if piece.size
+        Spectra(log_mel(piece, front_end.log_mel), note_spectrogram(piece, front_end.pitch))
+        for piece in scaled
     ]
 
 
@@ -213,13 +242,16 @@ def levelled(pieces: Sequence[Spectra], front_end: FrontEnd = TEN_SECONDS) -> li
     recording_db = level_db([piece.log_mel for piece in pieces])
     if len(pieces) == 1:
         pieces = [_trimmed(pieces[0], recording_db, front_end)]
+    log_mels = [
+        np.clip(piece.log_mel - np.float32(recording_db), c.floor_db, c.ceiling_db)
+        for piece in pieces
+    ]
+    if front_end.pitch is None:
+        return [Spectra.without_notes(log_mel) for log_mel in log_mels]
     amplitude = level([piece.notes for piece in pieces])
     return [
-        Spectra(
-            np.clip(piece.log_mel - np.float32(recording_db), c.floor_db, c.ceiling_db),
-            salience(piece.notes, amplitude, front_end.pitch),
-        )
-        for piece in pieces
+        Spectra(log_mel, salience(piece.notes, amplitude, front_end.pitch))
+        for log_mel, piece in zip(log_mels, pieces, strict=True)
     ]
 
 
@@ -262,4 +294,8 @@ def cut(pieces: Sequence[Spectra], front_end: FrontEnd = TEN_SECONDS) -> Windows
     kept = sounding >= c.least_sound
     if not kept.any():
         kept[:] = True
-    return Windows(np.ascontiguousarray(log_mels[kept]), np.ascontiguousarray(notes[kept]))
+    return Windows(
+        np.ascontiguousarray(log_mels[kept]),
+        np.ascontiguousarray(notes[kept]),
+        np.zeros((int(kept.sum()), 0), dtype=np.float32),
+    )

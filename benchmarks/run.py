@@ -295,9 +295,12 @@ def machine() -> str:
 
 def measure(*, repeats: int) -> list[Measurement]:
     """All measurements, slow ones last."""
+    from benchmarks.mel_reading import mel_reading
+
     return [
         *(search(n, repeats=repeats) for n in CATALOGUE_SIZES),
         mel(repeats=repeats),
+        mel_reading(repeats=repeats),
         *text_speed(repeats=repeats),
         cold_recommendation(repeats=max(repeats // 3, 3)),
         song_analysis(repeats=max(repeats // 5, 3)),

@@ -35,3 +35,19 @@ class MissingExtraError(MaeumError):
         super().__init__(
             f"{feature} needs packages that are not installed: run `pip install 'maeum[{extra}]'`"
         )
+
+
+def explain(error: Exception) -> str:
+    """What to write down for one input of many that failed.
+
+    Raises
+    ------
+    MaeumError
+        The error itself, if it concerns the whole run: the model, the catalogue
+        or the installation.
+    """
+    if isinstance(error, ModelFolderError | CatalogueError | MissingExtraError):
+        raise error
+    if isinstance(error, MaeumError):
+        return str(error)
+    return f"unexpected {type(error).__name__}: {error}"

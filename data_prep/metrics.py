@@ -22,6 +22,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from statistics import NormalDist
 from typing import Any, Final
 
 import numpy as np
@@ -395,6 +396,42 @@ def pearson_r(reference: Floats, estimated: Floats) -> float:
     x, y = x - x.mean(), y - y.mean()
     scale = float(np.sqrt((x @ x) * (y @ y)))
     return float(x @ y) / scale if scale > _SMALLEST else 0.0
+
+
+def total_variation(reference: Floats, estimated: Floats) -> NDArray[np.float64]:
+    """Total-variation distance of each pair of distributions (n, n_classes), (n,) from 0 to 1.
+
+    Half the sum of absolute differences: the share of probability that has to move.
+    """
+    reference, estimated = _distributions(reference, estimated)
+    distances: NDArray[np.float64] = 0.5 * np.abs(reference - estimated).sum(axis=1)
+    return distances
+
+
+def wilson_interval(successes: int, n: int, level: float = 0.95) -> tuple[float, float]:
+    """Score interval of a share of ``n`` independent trials (Wilson 1927).
+
+    Unlike the plain normal interval it stays within 0..1 and does not shrink to
+    nothing where every trial, or none, succeeds.
+
+    Parameters
+    ----------
+    successes, n
+        How many trials succeeded, and how many there were.
+    level
+        Of confidence, between 0 and 1.
+    """
+    if n < 1 or not 0 <= successes <= n or not 0.0 < level < 1.0:
+        raise InputError(
+            f"expected 0 to n successes of n > 0 trials and a level between 0 and 1, "
+            f"got {successes} of {n} and {level}"
+        )
+    z = NormalDist().inv_cdf((1.0 + level) / 2.0)
+    share = successes / n
+    centre = share + z**2 / (2 * n)
+    half = z * math.sqrt(share * (1.0 - share) / n + z**2 / (4 * n**2))
+    low, high = (centre - half) / (1 + z**2 / n), (centre + half) / (1 + z**2 / n)
+    return 0.0 if successes == 0 else low, 1.0 if successes == n else high
 
 
 def bootstrap_interval(

@@ -1,7 +1,8 @@
 """The model folder: the bridge between training and serving.
 
-A folder holds ``model.onnx``, ``tokenizer.json`` (text models only) and
-``model.json``, the card: labels and taxonomy version, the feature configuration
+A folder holds ``model.onnx``, ``tokenizer.json`` (text models), ``embedding.onnx``
+(sound models that hear a recording as a whole beside its windows) and ``model.json``,
+the card: labels and taxonomy version, the feature configuration
 with its hash, temperature and prior, training data with licences, metrics and
 commit. Loading refuses a folder whose labels or feature hash do not fit, and
 says which.
@@ -23,6 +24,7 @@ Kind = Literal["lyrics", "audio"]
 CARD_NAME: Final = "model.json"
 NETWORK_NAME: Final = "model.onnx"
 TOKENIZER_NAME: Final = "tokenizer.json"
+EMBEDDING_NAME: Final = "embedding.onnx"
 
 
 def configuration_hash(configuration: dict[str, Any]) -> str:
@@ -162,7 +164,7 @@ def folder_hash(folder: Path) -> str:
     a catalogue stale.
     """
     digest = hashlib.sha256()
-    for name in (NETWORK_NAME, TOKENIZER_NAME):
+    for name in (NETWORK_NAME, TOKENIZER_NAME, EMBEDDING_NAME):
         if (folder / name).is_file():
             digest.update((folder / name).read_bytes())
     content = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))

@@ -44,7 +44,7 @@ from data_prep.metrics import (
     similarity_scores,
 )
 from data_prep.readers.labelled_table import SIX, LabelSet
-from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, project
+from data_prep.taxonomy import EMOTIONS, project
 from fusion.calibration import calibrate
 from fusion.label_similarity import LabelSimilarity
 from fusion.settings import BranchCalibration
@@ -68,6 +68,9 @@ COLUMNS: Final[dict[str, str]] = {
     "top3": "Top-3",
     "less_strict1": "less strict Top-1",
     "less_strict2": "less strict Top-2",
+    "arousal": "arousal accuracy",
+    "valence": "valence accuracy",
+    "mean_r": "mean r",
 }
 """Figures in the order of the tables, and their headings."""
 
@@ -158,26 +161,69 @@ def score_six(
     temperature
         Of the model, for ``ece_calibrated``.
     """
+    calibrated = None
+    if temperature is not None and answer is not None:
+        calibrated = calibrate(_scaled(answer), BranchCalibration(temperature=temperature))
+    scored = score_classes(
+        EMOTIONS,
+        labels,
+        reference,
+        answer,
+        calibrated=calibrated,
+        similarity=similarity,
+        seed=seed,
+        resamples=resamples,
+    )
+    if calibrated is not None:
+        scored.figures["temperature"] = temperature
+    return scored
+
+
+def score_classes(
+    names: Sequence[str],
+    labels: NDArray[np.int64],
+    reference: NDArray[np.floating[Any]],
+    answer: NDArray[np.floating[Any]] | None,
+    *,
+    calibrated: NDArray[np.floating[Any]] | None = None,
+    similarity: LabelSimilarity | None = None,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+) -> Scored:
+    """Figures over classes of which each row has one strongest.
+
+    Parameters
+    ----------
+    names
+        Of the classes.
+    labels
+        (rows,) the strongest class.
+    reference
+        (rows, classes) distributions.
+    answer
+        (rows, classes) non-negative; ``None`` for the constant answer.
+    calibrated
+        The answer after the model's temperature.
+    similarity
+        S of the classes.
+    """
+    n = len(names)
     orderings = answer
     if answer is None:
-        shares = np.bincount(labels, minlength=N_EMOTIONS) / len(labels)
+        shares = np.bincount(labels, minlength=n) / len(labels)
         answer = np.tile(shares, (len(labels), 1))
         orderings = np.tile(np.asarray(reference, np.float64).mean(axis=0), (len(labels), 1))
-    scaled = np.asarray(answer, dtype=np.float64)
-    scaled = scaled / scaled.sum(axis=1, keepdims=True)
+    scaled = _scaled(answer)
     predictions = scaled.argmax(axis=1)
     right = predictions == labels
-    hard = np.eye(N_EMOTIONS)[labels]
+    hard = np.eye(n)[labels]
     found = _Figures(seed, resamples)
-    found.add_classes(
-        memberships(labels, N_EMOTIONS), memberships(predictions, N_EMOTIONS), EMOTIONS
-    )
+    found.add_classes(memberships(labels, n), memberships(predictions, n), names)
     found.add_mean("accuracy", right)
     found.add_mean("cross_entropy", cross_entropies(hard, scaled))
     bins = found.add_ece(scaled.max(axis=1), right)
-    if temperature is not None:
-        found.figures["temperature"] = temperature
-        after = calibrate(scaled, BranchCalibration(temperature=temperature))
+    if calibrated is not None:
+        after = _scaled(calibrated)
         found.figures["ece_calibrated"] = ece(after, labels)
         found.figures["cross_entropy_calibrated"] = nll(after, labels)
     if similarity is not None:
@@ -186,11 +232,17 @@ def score_six(
         found.add_mean("cross_entropy_shares", cross_entropies(reference, scaled))
         assert orderings is not None, "the constant answer has its own"
         for name, (k, least) in _ORDERINGS.items():
-            shared = shared_of_top(reference, orderings, k)
-            found.add_mean(name, shared >= least)
-    counts = confusion(labels, predictions, N_EMOTIONS)
+            if least > 2 * k - n:  # so many are shared by any two answers
+                found.add_mean(name, shared_of_top(reference, orderings, k) >= least)
+    counts = confusion(labels, predictions, n)
     found.figures["confusion"] = counts.tolist()
     return Scored(found.figures, right, bins, counts)
+
+
+def _scaled(answer: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    values = np.asarray(answer, dtype=np.float64)
+    scaled: NDArray[np.float64] = values / values.sum(axis=1, keepdims=True)
+    return scaled
 
 
 def score_native(

@@ -4,18 +4,20 @@ The network's members are cross-fitted: member *k* never heard fold *k*. A
 recording of fold *k* is answered by member *k* alone, so the shipped weights are
 measured on every actor of RAVDESS, every recording of Emotify and every song of
 EMOPIA's train split. EMOPIA's validation split is in nobody's training data and
-is answered by all members, as a user's own recording is.
+is answered by all members, as a user's own recording is; a model that has not one
+member per fold is measured on it alone.
 
-Each data set is measured on its own labels (native head), and on the served six
-as far as its labels tell emotions apart: quadrant Q2 and Emotify's *tension* are
-tension or anger. Pearson's r on Emotify is over recordings, for the four
-emotions that its scales map to (native: sums of scales; served six: shares).
+Each data set is measured on its own labels (native head, where the model has it),
+and on the served six as far as its labels tell emotions apart
+(``fusion.emotion_classes``). Pearson's r on Emotify is over recordings, for the
+four emotions that its scales map to (native: sums of scales; served six: shares)
+and for the scales themselves; its accuracy is of the strongest of the four.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -24,29 +26,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_model import baseline, input_cache
-from audio_model.heads import DATASET_HEADS, four_emotions, head_slices, served_six
+from audio_model.heads import DATASET_HEADS
 from audio_model.input_cache import Clip
-from audio_model.labels import clip_fold, group_matrix, group_shares
+from audio_model.labels import clip_fold
 from audio_model.predictor import AudioPredictor
 from data_prep.errors import MissingDataError, MissingExtraError, ModelFolderError
-from data_prep.metrics import (
-    accuracy,
-    balanced_accuracy,
-    bootstrap_interval,
-    confusion,
-    ece,
-    macro_f1,
-    nll,
-    pearson_r,
-)
+from data_prep.metrics import Reliability, accuracy, bootstrap_interval, confusion, pearson_r
 from data_prep.model_folder import read_card, write_card
 from data_prep.splits import N_FOLDS
-from data_prep.taxonomy import native_label_set
+from fusion.audio_scores import (
+    MainMeasure,
+    answer_figures,
+    axis_figures,
+    calibration_figures,
+    correlation_figures,
+)
+from fusion.calibration import calibrate
+from fusion.emotion_classes import FOUR, EmotionClasses, class_shares
+from fusion.evaluation_plots import plot_reliability, plot_windows
+from fusion.evaluation_tables import correlation_lines, slug
+from fusion.listening import Heard, ProgressMaker, heard, no_progress, recording_answers
 from fusion.result_files import figure_cell, write_results
+from fusion.settings import BranchCalibration
+from fusion.window_curve import WindowCurve, curve_lines, window_curve
 
 WORK: Final = Path(".work")
 FITTED: Final = "fitted now"
-FOUR: Final = ("joy", "tension", "calm", "sadness")
+
+_COLUMNS: Final = {
+    "macro_f1": "macro-F1 (95%)",
+    "accuracy": "accuracy (95%)",
+    "balanced_accuracy": "balanced accuracy",
+    "arousal": "arousal (95%)",
+    "valence": "valence (95%)",
+    "nll_calibrated": "nll, calibrated",
+    "ece": "ece",
+    "ece_calibrated": "ece, calibrated",
+}
+_R_COLUMNS: Final = ("accuracy", "ece", "ece_calibrated")
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,42 +78,57 @@ class AudioTask:
         The recordings.
     folds
         Array (n_clips,): the member that answers each; -1 for all members.
-    native
-        Array (n_clips, n_native): probabilities of the data set's own head.
-    six
-        Array (n_clips, 6): the served six.
+    training
+        What the baselines are fitted on; empty where they are fitted on the other
+        folds.
+    heard
+        Answers to each recording.
     """
 
     name: str
     dataset: str
     clips: list[Clip]
     folds: NDArray[np.int64]
-    native: NDArray[np.float32]
-    six: NDArray[np.float32]
+    training: list[Clip]
+    heard: list[Heard]
+
+    @property
+    def classes(self) -> EmotionClasses:
+        """What the labels tell apart."""
+        return EmotionClasses.of(DATASET_HEADS[self.dataset])
 
     @property
     def targets(self) -> NDArray[np.float32]:
         """Array (n_clips, n_native) of the labels' shares."""
         return np.stack([clip.shares for clip in self.clips])
 
+    @property
+    def native(self) -> list[NDArray[np.float32]] | None:
+        """Probabilities of the native head by window; ``None`` if the model has none."""
+        found = [each.native for each in self.heard if each.native is not None]
+        return found or None
 
-def _listen(
-    predictor: AudioPredictor, clips: Sequence[Clip], folds: NDArray[np.int64], dataset: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    slices = head_slices(predictor.card.labels)
-    natives, sixes = [], []
-    for clip, fold in zip(clips, folds, strict=True):
-        members = predictor.read_members(clip.windows(predictor.front_end))
-        if fold >= 0:
-            members = members[:, fold : fold + 1]
-        natives.append(members[..., slices[DATASET_HEADS[dataset]]].mean(axis=(0, 1)))
-        six = served_six(members, predictor.card.head_weights, slices)
-        sixes.append(six.mean(axis=(0, 1)))
-    return np.stack(natives), np.stack(sixes)
+    @property
+    def six(self) -> list[NDArray[np.float32]]:
+        """The served six by window."""
+        return [each.six for each in self.heard]
+
+
+@dataclass(frozen=True, eq=False)
+class _Answered:
+    """Figures of the network on one test, and what plots show of them."""
+
+    figures: dict[str, dict[str, Any]]
+    bins: dict[str, Reliability]
+    curve: WindowCurve | None
 
 
 def audio_tasks(
-    predictor: AudioPredictor, work: Path = WORK, *, say: Callable[[str], None]
+    predictor: AudioPredictor,
+    work: Path = WORK,
+    *,
+    say: Callable[[str], None],
+    progress: ProgressMaker = no_progress,
 ) -> list[AudioTask]:
     """Answers of the model for all tests whose data is there.
 
@@ -104,10 +136,21 @@ def audio_tasks(
     ------
     MissingDataError
         If none is.
+    ModelFolderError
+        If the model is not cross-fitted, and EMOPIA's validation split is not there.
     """
     tasks: list[AudioTask] = []
     missing: list[str] = []
-    for dataset in DATASET_HEADS:
+    crossed = predictor.n_members == N_FOLDS
+    if not crossed:
+        say(
+            f"{predictor.card.name!r} has {predictor.n_members} member(s), not one for each of "
+            f"{N_FOLDS} folds: no answer to its training data is out of fold, so it is measured "
+            "on EMOPIA's validation split alone"
+        )
+    for dataset, head in DATASET_HEADS.items():
+        if not crossed and dataset != "emopia":
+            continue
         say(f"listening to {dataset} …")
         try:
             clips = input_cache.clips(work, dataset)
@@ -115,119 +158,161 @@ def audio_tasks(
             missing.append(str(error))
             continue
         fold_of = [clip_fold(clip) for clip in clips]
-        parts = {"out of fold": [i for i, fold in enumerate(fold_of) if fold is not None]}
-        parts["validation"] = [i for i, fold in enumerate(fold_of) if fold is None]
+        held = [clip for clip, fold in zip(clips, fold_of, strict=True) if fold is not None]
+        parts = {"validation": [i for i, fold in enumerate(fold_of) if fold is None]}
+        if crossed:
+            folded = [i for i, fold in enumerate(fold_of) if fold is not None]
+            parts = {"out of fold": folded, **parts}
         for part, chosen in parts.items():
             if not chosen:
                 continue
-            kept = [clips[i] for i in chosen]
-            folds = np.array([-1 if fold_of[i] is None else fold_of[i] for i in chosen])
-            native, six = _listen(predictor, kept, folds, dataset)
-            tasks.append(AudioTask(f"{dataset}, {part}", dataset, kept, folds, native, six))
+            folds = [fold_of[i] for i in chosen]
+            answers = []
+            with progress(len(chosen), "recordings") as advance:
+                for i in chosen:
+                    members = predictor.read_members(clips[i].windows(predictor.front_end))
+                    answers.append(heard(predictor, members, head, fold_of[i]))
+                    advance(1)
+            tasks.append(
+                AudioTask(
+                    f"{dataset}, {part}",
+                    dataset,
+                    [clips[i] for i in chosen],
+                    np.array([-1 if fold is None else fold for fold in folds]),
+                    held if part == "validation" else [],
+                    answers,
+                )
+            )
     for message in missing:
         say(f"left out: {message}")
-    if not tasks:
-        raise MissingDataError(f"no test data is there: {missing[0]}")
-    return tasks
+    if tasks:
+        return tasks
+    if not crossed:
+        raise ModelFolderError(
+            f"{predictor.card.name!r} has {predictor.n_members} member(s): out-of-fold answers "
+            f"need {N_FOLDS} cross-fitted members, and EMOPIA's validation split, which any model "
+            f"can be measured on, is not there ({'; '.join(missing) or 'no such recording'})"
+        )
+    raise MissingDataError(f"no test data is there: {missing[0]}")
 
 
-def _class_figures(
-    labels: NDArray[np.int64], answers: NDArray[np.int64], n: int, seed: int
+def _answered(task: AudioTask, temperature: float, seed: int) -> _Answered:
+    """The network's native head and its served six."""
+    classes, targets = task.classes, task.targets
+    labels, _ = classes.strongest(targets)
+    kept = labels >= 0
+    calibrated = classes.of_six(
+        calibrate(recording_answers(task.six), BranchCalibration(temperature=temperature))
+    )
+    windows: dict[str, Sequence[NDArray[np.float32]]] = {}
+    if task.native is not None:
+        windows["native head"] = [classes.of_native(each) for each in task.native]
+    windows["served six"] = [classes.of_six(each) for each in task.six]
+    found: dict[str, dict[str, Any]] = {}
+    bins: dict[str, Reliability] = {}
+    curves: dict[str, tuple[MainMeasure, Sequence[NDArray[np.float32]]]] = {}
+    for name, each in windows.items():
+        native = name == "native head"
+        answers = recording_answers(each)
+        figures: dict[str, Any] = {}
+        if classes.are_scales:
+            reference = classes.of_native(targets)
+            if not native:
+                reference = class_shares(reference).astype(np.float32)
+            figures |= correlation_figures(FOUR, reference, answers, seed=seed)
+        figures |= _strongest_figures(classes, labels[kept], answers[kept], seed)
+        own, bins[name] = calibration_figures(labels[kept], class_shares(answers)[kept])
+        figures |= own
+        figures["confusion"] = confusion(
+            labels[kept], answers[kept].argmax(axis=1), len(classes.names)
+        ).tolist()
+        if native and task.native is not None and classes.are_scales:
+            scales = recording_answers(task.native)
+            figures["r_of_scales"] = {
+                label: pearson_r(targets[:, k], scales[:, k])
+                for k, label in enumerate(classes.label_set.labels)
+            }
+        if not native:
+            own, bins[f"{name}, calibrated"] = calibration_figures(
+                labels[kept], class_shares(calibrated)[kept], "_calibrated"
+            )
+            figures |= own
+        found[name] = figures
+        measure = MainMeasure.of(classes, targets, sums=native)
+        if measure is not None:
+            curves[name] = measure, each
+    return _Answered(found, bins, window_curve(curves, seed=seed))
+
+
+def _strongest_figures(
+    classes: EmotionClasses,
+    labels: NDArray[np.int64],
+    answers: NDArray[np.floating[Any]],
+    seed: int,
 ) -> dict[str, Any]:
-    def f1(reference: NDArray[Any], estimated: NDArray[Any]) -> float:
-        return macro_f1(reference, estimated, n)
-
+    """Figures of the strongest class: all of them where a recording has one label."""
+    top = answers.argmax(axis=1)
+    if classes.are_scales:
+        interval = bootstrap_interval(accuracy, labels, top, seed=seed)
+        return {"accuracy": accuracy(labels, top), "accuracy_interval": list(interval)}
+    n = len(classes.names)
     return {
-        "macro_f1": f1(labels, answers),
-        "macro_f1_interval": bootstrap_interval(f1, labels, answers, seed=seed),
-        "accuracy": accuracy(labels, answers),
-        "accuracy_interval": bootstrap_interval(accuracy, labels, answers, seed=seed),
-        "balanced_accuracy": balanced_accuracy(labels, answers),
+        **answer_figures(labels, top, n, seed=seed),
+        **axis_figures(classes, labels, answers, seed=seed),
     }
-
-
-def _mean_r(reference: NDArray[Any], estimated: NDArray[Any]) -> float:
-    n = reference.shape[1]
-    return float(np.mean([pearson_r(reference[:, k], estimated[:, k]) for k in range(n)]))
-
-
-def _scale_figures(
-    reference: NDArray[np.float32], estimated: NDArray[np.float32], seed: int
-) -> dict[str, Any]:
-    return {
-        "mean_r": _mean_r(reference, estimated),
-        "mean_r_interval": bootstrap_interval(_mean_r, reference, estimated, seed=seed),
-        "r": {name: pearson_r(reference[:, k], estimated[:, k]) for k, name in enumerate(FOUR)},
-    }
-
-
-def _network_figures(task: AudioTask, temperature: float, seed: int) -> dict[str, dict[str, Any]]:
-    groups = group_matrix(task.dataset)
-    if task.dataset == "emotify":
-        native = _scale_figures(four_emotions(task.targets), four_emotions(task.native), seed)
-        scales = native_label_set("emotify").labels
-        native["r_of_scales"] = {
-            name: pearson_r(task.targets[:, k], task.native[:, k]) for k, name in enumerate(scales)
-        }
-        shares = np.stack([group_shares("emotify", row) for row in task.targets])[:, :4]
-        return {
-            "native": native,
-            "six": _scale_figures(shares, (task.six @ groups.T)[:, :4], seed),
-        }
-    labels, n = task.targets.argmax(axis=1), task.targets.shape[1]
-    by_group = task.six @ groups[:n].T
-    native = _class_figures(labels, task.native.argmax(axis=1), n, seed)
-    native["confusion"] = confusion(labels, task.native.argmax(axis=1), n).tolist()
-    six = _class_figures(labels, by_group.argmax(axis=1), n, seed)
-    sharp = np.power(np.maximum(task.six, 1e-9), 1.0 / temperature) @ groups[:n].T
-    for suffix, values in (("", by_group), ("_calibrated", sharp)):
-        shares = values / values.sum(axis=1, keepdims=True)
-        six[f"nll{suffix}"], six[f"ece{suffix}"] = nll(shares, labels), ece(shares, labels)
-    return {"native": native, "six": six}
 
 
 def _constant_figures(task: AudioTask, seed: int) -> dict[str, Any]:
-    if task.dataset == "emotify":
-        reference = four_emotions(task.targets)
-        return _scale_figures(reference, np.tile(reference.mean(axis=0), (len(reference), 1)), seed)
-    labels, n = task.targets.argmax(axis=1), task.targets.shape[1]
-    always = np.full(len(labels), np.bincount(labels).argmax())
-    return _class_figures(labels, always, n, seed)
+    """The best answer that is the same for every recording, for each figure."""
+    classes = task.classes
+    labels, _ = classes.strongest(task.targets)
+    labels = labels[labels >= 0]
+    shares = np.bincount(labels, minlength=len(classes.names)) / len(labels)
+    figures = _strongest_figures(classes, labels, np.tile(shares, (len(labels), 1)), seed)
+    if classes.are_scales:
+        reference = classes.of_native(task.targets)
+        figures |= correlation_figures(FOUR, reference, np.zeros_like(reference), seed=seed)
+    return figures
 
 
-def _baseline_figures(
-    task: AudioTask, trained: AudioTask | None, seed: int
-) -> dict[str, dict[str, Any]]:
+def _baseline_figures(task: AudioTask, seed: int) -> dict[str, dict[str, Any]]:
     """Models on mel statistics, fitted on the same folds; validation from the whole train split."""
-    statistics = np.stack([baseline.mel_statistics(clip.spectra.log_mel) for clip in task.clips])
+    statistics = _mel_statistics(task.clips)
+    trained = _mel_statistics(task.training) if task.training else None
 
     def answers(fit: Callable[..., Any], kind: str, target: NDArray[Any]) -> NDArray[Any]:
         if trained is not None:
-            heard = np.stack(
-                [baseline.mel_statistics(clip.spectra.log_mel) for clip in trained.clips]
-            )
-            labels: NDArray[Any] = trained.targets.argmax(axis=1)
-            return np.asarray(fit(kind, heard, labels, statistics))
-        found = np.empty_like(target)
+            labels = np.stack([clip.shares for clip in task.training]).argmax(axis=1)
+            return np.asarray(fit(kind, trained, labels, statistics))
+        estimated = np.empty_like(target)
         for fold in range(N_FOLDS):
             unheard = task.folds == fold
             if unheard.any():
-                found[unheard] = fit(
+                estimated[unheard] = fit(
                     kind, statistics[~unheard], target[~unheard], statistics[unheard]
                 )
-        return found
+        return estimated
 
-    if task.dataset == "emotify":
-        reference = four_emotions(task.targets)
-        return {
-            kind: _scale_figures(reference, answers(baseline.regress, kind, reference), seed)
-            for kind in baseline.REGRESSORS
-        }
-    labels, n = task.targets.argmax(axis=1), task.targets.shape[1]
-    return {
-        kind: _class_figures(labels, answers(baseline.classify, kind, labels), n, seed)
-        for kind in baseline.CLASSIFIERS
-    }
+    classes, targets = task.classes, task.targets
+    labels, _ = classes.strongest(targets)
+    found: dict[str, dict[str, Any]] = {}
+    if classes.are_scales:
+        reference = classes.of_native(targets)
+        kept = labels >= 0
+        for regressor in baseline.REGRESSORS:
+            estimated = answers(baseline.regress, regressor, reference)
+            found[regressor] = correlation_figures(FOUR, reference, estimated, seed=seed)
+            found[regressor] |= _strongest_figures(classes, labels[kept], estimated[kept], seed)
+        return found
+    n = len(classes.names)
+    for classifier in baseline.CLASSIFIERS:
+        one_hot = np.eye(n)[answers(baseline.classify, classifier, labels)]
+        found[classifier] = _strongest_figures(classes, labels, one_hot, seed)
+    return found
+
+
+def _mel_statistics(clips: Sequence[Clip]) -> NDArray[np.float32]:
+    return np.stack([baseline.mel_statistics(clip.spectra.log_mel) for clip in clips])
 
 
 def evaluate_audio(
@@ -238,8 +323,9 @@ def evaluate_audio(
     work: Path = WORK,
     seed: int = 0,
     say: Callable[[str], None] | None = None,
+    progress: ProgressMaker = no_progress,
 ) -> dict[str, Any]:
-    """Run every test and write ``audio.json`` and ``audio.md`` below ``out``.
+    """Run every test and write ``audio.json``, ``audio.md`` and plots below ``out``.
 
     Parameters
     ----------
@@ -254,6 +340,8 @@ def evaluate_audio(
         Of the bootstrap.
     say
         Receives lines of progress; standard error if not given.
+    progress
+        Counts the recordings heard.
 
     Returns
     -------
@@ -264,17 +352,10 @@ def evaluate_audio(
     MissingDataError
         If no data set is there.
     ModelFolderError
-        If the model has not one member per fold, so that no answer of it would be
-        out of fold.
+        If the model is not cross-fitted, and EMOPIA's validation split is not there.
     """
     tell = say or (lambda line: print(line, file=sys.stderr, flush=True))
-    if predictor.n_members != N_FOLDS or set(DATASET_HEADS.values()) - set(predictor.card.labels):
-        raise ModelFolderError(
-            f"{predictor.card.name!r} has {predictor.n_members} members and the heads "
-            f"{', '.join(predictor.card.labels)}: the evaluation needs {N_FOLDS} cross-fitted "
-            f"members with the heads {', '.join(DATASET_HEADS.values())}"
-        )
-    tasks = audio_tasks(predictor, work, say=tell)
+    tasks = audio_tasks(predictor, work, say=tell, progress=progress)
     card = predictor.card
     stored: dict[str, Any] = card.metrics.get("baselines", {})
     results: dict[str, Any] = {
@@ -285,38 +366,47 @@ def evaluate_audio(
     }
     if baselines:
         tell("fitting the baselines on mel statistics …")
+    answered: dict[str, _Answered] = {}
     for task in tasks:
         models: dict[str, Any] = {"constant": _constant_figures(task, seed)}
         source = FITTED
-        trained = None
-        if task.folds[0] < 0:
-            trained = next(
-                (t for t in tasks if t.dataset == task.dataset and t.folds[0] >= 0), None
-            )
         try:
             if not baselines:
                 raise MissingExtraError("fitting the baselines")
-            fitted = _baseline_figures(task, trained, seed)
+            fitted = _baseline_figures(task, seed)
         except MissingExtraError as error:
             if baselines:
                 tell(f"{error}; the baselines shown are those in the model's card")
                 baselines = False
             fitted, source = stored.get(task.name, {}), "from the model's card"
         models |= {f"mel statistics, {kind}": figures for kind, figures in fitted.items()}
-        found = _network_figures(task, card.temperature, seed)
-        models[f"{card.name}, native head"] = found["native"]
-        models[f"{card.name}, served six"] = found["six"]
-        results["tests"].append(
-            {
-                "name": task.name,
-                "n": len(task.clips),
-                "groups": len({clip.group for clip in task.clips}),
-                "baselines": source,
-                "models": models,
-            }
-        )
+        own = answered[task.name] = _answered(task, card.temperature, seed)
+        models |= {f"{card.name}, {way}": figures for way, figures in own.figures.items()}
+        test = {
+            "name": task.name,
+            "n": len(task.clips),
+            "groups": len({clip.group for clip in task.clips}),
+            "baselines": source,
+            "models": models,
+        }
+        if own.curve is not None:
+            test["windows"] = own.curve.to_json()
+        results["tests"].append(test)
     write_results(out, "audio", results, audio_markdown(results))
+    try:
+        _write_plots(out, answered)
+    except MissingExtraError as error:
+        tell(f"no plots: {error}")
     return results
+
+
+def _write_plots(out: Path, answered: Mapping[str, _Answered]) -> None:
+    """Reliability of each test, and its figures over the windows heard."""
+    for name, own in answered.items():
+        stem = slug(name, "test")
+        plot_reliability(out / f"audio-reliability-{stem}.png", own.bins, name)
+        if own.curve is not None:
+            plot_windows(out / f"audio-windows-{stem}.png", own.curve, name)
 
 
 def stored_baselines(results: dict[str, Any]) -> dict[str, Any]:
@@ -357,38 +447,41 @@ def audio_markdown(results: dict[str, Any]) -> str:
         "",
         "Command: `maeum evaluate audio`. Out of fold: each recording answered by the one member "
         "that never heard its actor, recording or song. Validation: EMOPIA's published split, "
-        "answered by all members. Intervals: 95%, bootstrap over recordings.",
+        "answered by all members. Intervals: 95%, bootstrap over recordings. The served six count "
+        "as far as the labels tell emotions apart (Q2: tension or anger).",
         "",
     ]
     for test in results["tests"]:
+        models: dict[str, dict[str, Any]] = test["models"]
         lines += [
             f"## {test['name']} (n = {test['n']:,} of {test['groups']:,} groups; baselines "
             f"{test['baselines']})",
             "",
         ]
-        if any("mean_r" in figures for figures in test["models"].values()):
+        if any("mean_r" in figures for figures in models.values()):
             lines += [
                 "| model | mean r (95%) | " + " | ".join(FOUR) + " |",
                 "|---|---|---|---|---|---|",
             ]
-            for name, figures in test["models"].items():
+            for name, figures in models.items():
                 cells = " | ".join(f"{figures['r'][emotion]:.3f}" for emotion in FOUR)
                 lines.append(f"| {name} | {figure_cell(figures, 'mean_r')} | {cells} |")
+            lines.append("")
+            lines += correlation_lines(models, "r_of_scales", "Pearson's r of each scale:")
+            lines += [f"Strongest of {', '.join(FOUR)} (ties left out):", ""]
+            columns = [name for name in _R_COLUMNS if any(name in f for f in models.values())]
         else:
-            columns = (
-                "macro_f1",
-                "accuracy",
-                "balanced_accuracy",
-                "nll_calibrated",
-                "ece_calibrated",
-            )
-            lines += [
-                "| model | macro-F1 (95%) | accuracy (95%) | balanced accuracy | nll, calibrated "
-                "| ece, calibrated |",
-                "|---|---|---|---|---|---|",
-            ]
-            for name, figures in test["models"].items():
-                cells = " | ".join(figure_cell(figures, column) for column in columns)
-                lines.append(f"| {name} | {cells} |")
+            columns = [name for name in _COLUMNS if any(name in f for f in models.values())]
+        lines += [
+            "| model | " + " | ".join(_COLUMNS[name] for name in columns) + " |",
+            "|---" * (len(columns) + 1) + "|",
+        ]
+        for name, figures in models.items():
+            cells = " | ".join(figure_cell(figures, column) for column in columns)
+            lines.append(f"| {name} | {cells} |")
         lines.append("")
+        if "windows" in test:
+            lines += curve_lines(test["windows"])
+        else:
+            lines += ["Every recording is one window long.", ""]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Plots of an evaluation: reliability, confusion, similarity of labels; as PNG files.
+"""Plots of an evaluation: reliability, confusion, similarity of labels, curves, bars; as PNG files.
 
 Fonts with Hangul are not assured, so names are English throughout: a label
 without an English name of its own is shown by its number and the emotion of the
@@ -24,6 +24,8 @@ from data_prep.taxonomy import EMOTIONS, native_label_set, native_label_set_name
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+    from fusion.window_curve import WindowCurve
 
 _DPI: Final = 120
 _MOST_NUMBERS: Final = 10  # classes up to which a cell has its number written in it
@@ -106,6 +108,70 @@ def plot_similarity(
     """Heatmap of a label similarity (labels, labels), 0..1."""
     figure, axes = _matrix(np.asarray(matrix), names, [[f"{v:.2f}" for v in row] for row in matrix])
     axes.set_title(in_ascii(title, "label similarity"), fontsize=10)
+    _save(figure, path)
+
+
+def plot_windows(path: Path, curve: WindowCurve, title: str) -> None:
+    """A figure over the number of windows heard of each recording, with its interval."""
+    figure = _figure(5.5, 4.0)
+    axes = figure.add_subplot()
+    places = np.arange(len(curve.counts))
+    for number, (name, values) in enumerate(curve.values.items(), start=1):
+        ends = np.array(curve.intervals[name]).T  # (2, counts)
+        # An estimate may lie outside its own percentile interval.
+        bars = np.maximum([np.array(values) - ends[0], ends[1] - np.array(values)], 0.0)
+        aside = places + 0.06 * (number - 1)  # so that bars do not cover each other
+        shown = in_ascii(name, f"model {number}")
+        axes.errorbar(aside, values, yerr=bars, marker="o", ms=4, capsize=3, label=shown)
+    axes.set_xticks(places, ["all" if count is None else str(count) for count in curve.counts])
+    axes.set(xlabel="windows heard of each recording", ylabel=curve.measure.replace("_", " "))
+    axes.set_title(in_ascii(title, "windows heard"), fontsize=10)
+    axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def plot_bars(
+    path: Path,
+    groups: Sequence[str],
+    values: Mapping[str, Sequence[float]],
+    title: str,
+    measure: str,
+    intervals: Mapping[str, Sequence[Sequence[float]]] | None = None,
+) -> None:
+    """Bars side by side: one group for each thing measured, in it one bar for each model.
+
+    Parameters
+    ----------
+    groups
+        Names of the groups.
+    values
+        Name of a model → its value in each group.
+    measure
+        What the values are.
+    intervals
+        Name of a model → lower and upper end in each group.
+    """
+    figure = _figure(max(7.0, 1.2 * len(groups) + 1.0), 5.0)
+    axes = figure.add_subplot()
+    width = 0.85 / len(values)
+    places = np.arange(len(groups)) - 0.5 * width * (len(values) - 1)
+    for number, (name, own) in enumerate(values.items()):
+        bars = None
+        if intervals is not None:
+            ends = np.array(intervals[name]).T  # (2, groups)
+            bars = np.maximum([np.array(own) - ends[0], ends[1] - np.array(own)], 0.0)
+        axes.bar(
+            places + width * number,
+            own,
+            width,
+            yerr=bars,
+            capsize=2,
+            label=in_ascii(name, f"model {number + 1}"),
+        )
+    axes.set_xticks(range(len(groups)), list(groups))
+    axes.set(ylabel=measure)
+    axes.set_title(in_ascii(title, "bars"), fontsize=10)
+    figure.legend(fontsize=8, loc="outside lower center", ncols=2)
     _save(figure, path)
 
 

@@ -1,6 +1,6 @@
-"""Evaluation of lyric models on any labelled table, beside the constant answer.
+"""Evaluation of models on any labelled table, beside the constant answer; results and plots.
 
-Two tests come of a table: the six emotions, and the native labels where a model
+Two tests come of a table of texts: the six emotions, and the native labels where a model
 has a head for them (``fusion.emotion_scores`` says how each is scored). A row
 whose strongest two of the six tie, or whose labels stand for none of the six, is
 left out of the first.
@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -29,11 +29,25 @@ from fusion.emotion_scores import (
     score_six,
     strongest_of_six,
 )
-from fusion.evaluation_plots import axis_names, plot_confusion, plot_reliability, plot_similarity
+from fusion.evaluation_plots import (
+    axis_names,
+    plot_confusion,
+    plot_reliability,
+    plot_similarity,
+    plot_windows,
+)
 from fusion.label_similarity import LabelSimilarity
 from fusion.result_files import figure_cell, write_results
 from fusion.table_answers import AskedTable
 from fusion.text_models import CONSTANT, TextModel, distinct_names
+from fusion.window_curve import WindowCurve, curve_lines
+
+Branch = Literal["lyrics", "audio"]
+_TITLES: Final[dict[Branch, str]] = {"lyrics": "Lyric models", "audio": "Audio model"}
+_REMARKS: Final[dict[Branch, str]] = {
+    "lyrics": "",
+    "audio": " All members answer, so recordings that the model trained on score too well.",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +68,8 @@ class Evaluation:
         Name of a model → its figures.
     empty_classes
         Labels that no row has.
+    curve
+        Figures over the number of windows heard, of recordings.
     """
 
     name: str
@@ -63,10 +79,11 @@ class Evaluation:
     unmapped: int
     scored: Mapping[str, Scored]
     empty_classes: tuple[str, ...]
+    curve: WindowCurve | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Content of one entry of ``tests``."""
-        return {
+        content = {
             "name": self.name,
             "label_set": self.label_set.name,
             "n": self.n,
@@ -75,6 +92,7 @@ class Evaluation:
             "empty_classes": list(self.empty_classes),
             "models": {name: scored.figures for name, scored in self.scored.items()},
         }
+        return content if self.curve is None else {**content, "windows": self.curve.to_json()}
 
 
 def evaluations_of_table(
@@ -163,8 +181,14 @@ def write_evaluation(
     asked: AskedTable,
     evaluations: Sequence[Evaluation],
     similarities: Mapping[str, LabelSimilarity],
+    branch: Branch = "lyrics",
 ) -> dict[str, Any]:
     """Write ``table.json``, ``table.md``, the rows left out, plots and similarities.
+
+    Parameters
+    ----------
+    branch
+        Whose models these are.
 
     Returns
     -------
@@ -176,7 +200,7 @@ def write_evaluation(
         If matplotlib is not installed.
     """
     results = table_results(table, asked, evaluations, similarities)
-    write_results(out, "table", results, table_markdown(results))
+    write_results(out, "table", results, table_markdown(results, branch))
     write_problems(out / "left_out.jsonl", asked)
     write_similarities(out, similarities)
     write_plots(out, evaluations)
@@ -234,6 +258,9 @@ def write_plots(out: Path, tests: Sequence[Evaluation]) -> list[str]:
         written.append(f"reliability-{stem}.png")
         bins = {name: scored.bins for name, scored in test.scored.items()}
         plot_reliability(out / written[-1], bins, test.name)
+        if test.curve is not None:
+            written.append(f"windows-{stem}.png")
+            plot_windows(out / written[-1], test.curve, test.name)
         for place, (name, scored) in enumerate(test.scored.items(), start=1):
             if scored.counts is None or name == CONSTANT:
                 continue
@@ -248,9 +275,10 @@ def slug(text: str, otherwise: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-") or otherwise
 
 
-def table_markdown(results: Mapping[str, Any]) -> str:
+def table_markdown(results: Mapping[str, Any], branch: Branch = "lyrics") -> str:
     """``table.md``."""
-    lines = [f"# Lyric models on {results['table']}", "", "Command: `maeum evaluate lyrics`.", ""]
+    title = f"# {_TITLES[branch]} on {results['table']}"
+    lines = [title, "", f"Command: `maeum evaluate {branch}`.{_REMARKS[branch]}", ""]
     lines += [*row_lines(results), ""]
     for test in results["tests"]:
         lines += test_lines(test)
@@ -298,4 +326,23 @@ def test_lines(test: Mapping[str, Any]) -> list[str]:
     for label, of_class in first["per_class"].items():
         cells = [f"{figures['per_class'][label]['f1']:.3f}" for figures in models.values()]
         lines.append(f"| {label} | {of_class['support']:,} | " + " | ".join(cells) + " |")
+    lines.append("")
+    lines += correlation_lines(models, "r", "Pearson's r of each emotion, with ties:")
+    lines += correlation_lines(models, "r_of_scales", "Pearson's r of each scale, with ties:")
+    if "windows" in test:
+        lines += curve_lines(test["windows"])
+    return lines
+
+
+def correlation_lines(
+    models: Mapping[str, Mapping[str, Any]], figure: str, heading: str
+) -> list[str]:
+    """A row per column of a reference, for the models that have such a figure."""
+    having = {name: figures[figure] for name, figures in models.items() if figure in figures}
+    if not having:
+        return []
+    lines = [heading, "", "| | " + " | ".join(having) + " |", "|---" * (len(having) + 1) + "|"]
+    for column in next(iter(having.values())):
+        cells = [f"{values[column]:.3f}" for values in having.values()]
+        lines.append(f"| {column} | {' | '.join(cells)} |")
     return [*lines, ""]

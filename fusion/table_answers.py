@@ -55,6 +55,40 @@ class AskedTable:
 
 
 @dataclass(eq=False)
+class LeftOutRows:
+    """Rows of a table that cannot be used.
+
+    Attributes
+    ----------
+    reasons
+        Reason → rows.
+    problems
+        Number, reason and problem of each.
+    """
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    problems: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, number: int, reason: str, problem: str) -> None:
+        """Leave out one more."""
+        self.reasons[reason] += 1
+        self.problems.append({"row": number, "reason": reason, "problem": problem})
+
+    def in_order(self) -> list[dict[str, Any]]:
+        """The problems by row."""
+        return sorted(self.problems, key=lambda problem: int(problem["row"]))
+
+    def nothing_left(self, table: str) -> InputError:
+        """What to raise when no row is left."""
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in self.reasons.most_common())
+        message = f"{table} has no row that can be used: {reasons or 'it has no rows'}"
+        if self.problems:
+            first = self.problems[0]
+            message += f"; for instance row {first['row']}: {first['problem']}"
+        return InputError(message)
+
+
+@dataclass(eq=False)
 class _Collected:
     """Answers of one model, block by block."""
 
@@ -97,8 +131,7 @@ def ask_models(
     InputError
         If no row is left.
     """
-    left_out: Counter[str] = Counter()
-    problems: list[dict[str, Any]] = []
+    left_out = LeftOutRows()
     mended: Counter[tuple[str, str]] = Counter()
     shares: list[NDArray[np.float32]] = []
     numbers: list[int] = []
@@ -108,7 +141,7 @@ def ask_models(
         texts: list[str] = []
         for row in block:
             if row.shares is None:
-                _leave_out(row.number, str(row.reason), str(row.problem), left_out, problems)
+                left_out.add(row.number, str(row.reason), str(row.problem))
                 continue
             mended.update(row.mended)
             texts.append(row.text)
@@ -126,24 +159,16 @@ def ask_models(
         if own.six:
             kept &= np.isfinite(np.concatenate(own.six)).all(axis=1)
     for position in np.flatnonzero(~kept):
-        _leave_out(numbers[position], NO_ANSWER, NO_ANSWER, left_out, problems)
+        left_out.add(numbers[position], NO_ANSWER, NO_ANSWER)
     if not kept.any():
-        reasons = ", ".join(f"{count:,} {reason}" for reason, count in left_out.most_common())
-        raise InputError(
-            f"{table.name} has no row that can be used: {reasons or 'it has no rows'}"
-            + (
-                f"; for instance row {problems[0]['row']}: {problems[0]['problem']}"
-                if problems
-                else ""
-            )
-        )
+        raise left_out.nothing_left(table.name)
     return AskedTable(
         rows=table.length,
         asked=len(shares),
         shares=np.stack(shares)[kept],
         answers=[own.joined(kept) if own.six else None for own in collected],
-        left_out=left_out,
-        problems=sorted(problems, key=lambda problem: int(problem["row"])),
+        left_out=left_out.reasons,
+        problems=left_out.in_order(),
         mended=mended,
     )
 
@@ -161,10 +186,3 @@ def _blocks(
             block, characters = [], 0
     if block:
         yield block, len(block)
-
-
-def _leave_out(
-    number: int, reason: str, problem: str, left_out: Counter[str], problems: list[dict[str, Any]]
-) -> None:
-    left_out[reason] += 1
-    problems.append({"row": number, "reason": reason, "problem": problem})

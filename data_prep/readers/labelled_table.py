@@ -1,13 +1,16 @@
-"""Texts with emotion labels in a table of anybody's making, row by row.
+"""Texts or recordings with emotion labels in a table of anybody's making, row by row.
 
-A table (CSV, TSV, JSON lines, Parquet) has a column of texts and one of labels.
-A cell of labels holds
+A table (CSV, TSV, JSON lines, Parquet) has a column of texts, or of paths of
+recordings relative to the table, and one of labels. A cell of labels holds
 
 - one label, or several joined by ``,`` or ``|`` (a label that has a comma of its
   own is recognised);
 - a list of labels, or an object ``{label: share}`` of non-negative shares, which
   a cell of text may hold as JSON;
 - the number of a label, from 0, in the order of the label set.
+
+A table of recordings may have one column of numbers for each label instead: soft
+scales, such as the mean ratings of listeners.
 
 Labels are those of one label set: a native one of the taxonomy, or ``six``, the
 six emotions in English or Korean. Case, spaces and punctuation do not count;
@@ -23,9 +26,10 @@ from __future__ import annotations
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -34,16 +38,18 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.label_cleaning import LabelReport, clean_label
-from data_prep.readers import aihub_dialogue, aihub_single
+from data_prep.readers import aihub_dialogue, aihub_single, emotify
 from data_prep.readers.row import TextRow
 from data_prep.readers.table_rows import StreamedTable, TableRow, open_table
 from data_prep.taxonomy import EMOTIONS, EMOTIONS_KO, native_label_set, native_label_set_names
 
 SIX: Final = "six"
 MAX_TEXT_CHARACTERS: Final = 100_000
+DEFAULT_LABEL_COLUMN: Final = "emotion"
 
 Reason = Literal[
     "malformed row",
+    "no recording",
     "no text",
     "text of one character",
     "text too long",
@@ -54,6 +60,7 @@ Reason = Literal[
 _SHORT_NAMES: Final = {
     "aihub-60": aihub_dialogue.LABEL_SET,
     "aihub-7": aihub_single.LABEL_SET,
+    "gems": emotify.LABEL_SET,
 }
 _AIHUB: Final[dict[str, Callable[[Path], tuple[list[TextRow], LabelReport]]]] = {
     aihub_dialogue.LABEL_SET: aihub_dialogue.read,
@@ -87,13 +94,17 @@ class LabelledRow:
     number
         From 1, the header not counted.
     text
-        As it stands; ``""`` where there is none.
+        As it stands; the path of a recording, resolved against the table's folder;
+        ``""`` where there is none.
     shares
         (labels,) float32, non-negative; ``None`` where the row cannot be used.
     reason, problem
         Why not: in a word to count by, and in a sentence.
     mended
         Labels (as they stood, as they were read) that had a typing error.
+    group
+        What the row shares with others of its kind (an artist, a song), where a column
+        of the table says so.
     """
 
     number: int
@@ -102,11 +113,12 @@ class LabelledRow:
     reason: Reason | None = None
     problem: str | None = None
     mended: tuple[tuple[str, str], ...] = ()
+    group: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledTable:
-    """A labelled table; make one with :func:`open_labelled_table`.
+    """A labelled table, made by :func:`open_labelled_table` or :func:`open_recording_table`.
 
     Attributes
     ----------
@@ -166,55 +178,152 @@ def open_labelled_table(
     if label_set.name in _AIHUB and path.suffix.lower() in _AIHUB_SUFFIXES:
         return _published(path, label_set)
     table = open_table(path)
-    names = {column.strip().lower(): column for column in reversed(table.columns)}
-    columns = []
-    for option, wanted in (("--text-column", text_column), ("--label-column", label_column)):
-        if wanted.strip().lower() not in names:
-            found = ", ".join(table.columns) or "none"
-            raise InputError(
-                f"{path} has no column {wanted!r} (found: {found}): name the column with {option}"
-            )
-        columns.append(names[wanted.strip().lower()])
+    text = _column(table, text_column, "--text-column")
+    label = _column(table, label_column, "--label-column")
     reader = _LabelReader(label_set)
-    text, label = columns
-    return LabelledTable(
-        path.name, label_set, table.length, lambda: _table_rows(table, reader, text, label)
-    )
+
+    def labelled() -> Iterator[LabelledRow]:
+        for row in table.rows():
+            words = _cell(row, text)
+            yield _labelled(row, words, _unusable(words, text), partial(reader.of_column, label))
+
+    return LabelledTable(path.name, label_set, table.length, labelled)
 
 
-def _table_rows(
-    table: StreamedTable, reader: _LabelReader, text: str, label: str
-) -> Iterator[LabelledRow]:
-    for row in table.rows():
-        yield _labelled(row, reader, text, label)
+def open_recording_table(
+    path: Path,
+    label_set: LabelSet,
+    *,
+    audio_column: str,
+    label_column: str | None = None,
+    group_column: str | None = None,
+    labels_needed: bool = True,
+    as_paths: bool = True,
+) -> LabelledTable:
+    """Open a labelled table of recordings.
+
+    Parameters
+    ----------
+    path
+        A table.
+    label_set
+        What the labels are.
+    audio_column
+        Name of the column of paths; case and surrounding spaces do not count.
+    label_column
+        Name of the column of labels. If not given: ``emotion``, or one column of
+        numbers named after each label of the set.
+    group_column
+        Name of the column of what must stay together in a split; none if not given.
+    as_paths
+        Whether recordings are named by paths; else by what they are called elsewhere.
+    labels_needed
+        If not, a table without any of these columns will do; the shares of its
+        rows are all zero.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or lacks a column.
+    """
+    table = open_table(path)
+    audio = _column(table, audio_column, "--audio-column" if as_paths else "--id-column")
+    group = None if group_column is None else _column(table, group_column, "--group-column")
+    read = _label_columns(table, label_set, label_column, labels_needed)
+
+    def labelled() -> Iterator[LabelledRow]:
+        for row in table.rows():
+            cell = _cell(row, audio).strip()
+            place = str(path.parent / Path(cell).expanduser()) if cell and as_paths else cell
+            wrong: tuple[Reason, str] | None = None
+            if not cell:
+                wrong = "no recording", f"nothing in the column {audio!r}"
+            made = _labelled(row, place, wrong, read)
+            yield made if group is None else replace(made, group=_cell(row, group).strip() or None)
+
+    return LabelledTable(path.name, label_set, table.length, labelled)
 
 
-def _labelled(row: TableRow, reader: _LabelReader, text: str, label: str) -> LabelledRow:
-    value = row.values.get(text)
-    words = "" if value is None else str(value)
+_ReadLabels = Callable[[TableRow], tuple[NDArray[np.float32], tuple[tuple[str, str], ...]]]
 
-    def left_out(reason: Reason, problem: str) -> LabelledRow:
-        return LabelledRow(row.number, words, None, reason, problem)
 
-    if row.problem is not None:
-        return left_out("malformed row", row.problem)
+def _label_columns(
+    table: StreamedTable, label_set: LabelSet, label_column: str | None, needed: bool
+) -> _ReadLabels:
+    """How the labels of a table of recordings are read."""
+    reader = _LabelReader(label_set)
+    if label_column is None and DEFAULT_LABEL_COLUMN not in _names(table):
+        columns = reader.columns(table.columns)
+        if columns:
+            missing = [label for i, label in enumerate(label_set.labels) if i not in columns]
+            if missing:
+                raise InputError(
+                    f"{table.path} has columns for some labels of {label_set.name!r} but none for "
+                    f"{', '.join(missing)}: expected one for each, or a column of labels named "
+                    "with --label-column"
+                )
+            return partial(reader.of_columns, [columns[i] for i in range(len(columns))])
+        if not needed:
+            nothing = np.zeros(len(label_set.labels), dtype=np.float32)
+            return lambda row: (nothing, ())
+        raise InputError(
+            f"{table.path} has no column {DEFAULT_LABEL_COLUMN!r} and none named after the labels "
+            f"{', '.join(label_set.labels)} (found: {', '.join(table.columns) or 'none'}): name "
+            "the column of labels with --label-column"
+        )
+    column = _column(table, label_column or DEFAULT_LABEL_COLUMN, "--label-column")
+    return partial(reader.of_column, column)
+
+
+def _names(table: StreamedTable) -> dict[str, str]:
+    """Names without case and surrounding spaces → the table's own; the first of equals."""
+    return {column.strip().lower(): column for column in reversed(table.columns)}
+
+
+def _column(table: StreamedTable, wanted: str, option: str) -> str:
+    """The table's own name of a column."""
+    found = _names(table).get(wanted.strip().lower())
+    if found is None:
+        raise InputError(
+            f"{table.path} has no column {wanted!r} (found: {', '.join(table.columns) or 'none'}): "
+            f"name the column with {option}"
+        )
+    return found
+
+
+def _cell(row: TableRow, column: str) -> str:
+    value = row.values.get(column)
+    return "" if value is None else str(value)
+
+
+def _unusable(words: str, column: str) -> tuple[Reason, str] | None:
+    """Why a cell of text cannot be used; ``None`` if it can."""
     stripped = words.strip()
     if not stripped:
-        return left_out("no text", f"nothing in the column {text!r}")
+        return "no text", f"nothing in the column {column!r}"
     if len(unicodedata.normalize("NFC", stripped)) == 1:
-        return left_out("text of one character", f"the text is {stripped!r}: expected words")
+        return "text of one character", f"the text is {stripped!r}: expected words"
     if len(words) > MAX_TEXT_CHARACTERS:
-        problem = (
+        return "text too long", (
             f"the text has {len(words):,} characters, at most {MAX_TEXT_CHARACTERS:,} are read"
         )
-        return left_out("text too long", problem)
+    return None
+
+
+def _labelled(
+    row: TableRow, text: str, wrong: tuple[Reason, str] | None, read: _ReadLabels
+) -> LabelledRow:
+    if row.problem is not None:
+        return LabelledRow(row.number, text, None, "malformed row", row.problem)
+    if wrong is not None:
+        return LabelledRow(row.number, text, None, *wrong)
     try:
-        shares, mended = reader.read(row.values.get(label))
-    except _NoLabelError:
-        return left_out("no label", f"nothing in the column {label!r}")
+        shares, mended = read(row)
+    except _NoLabelError as error:
+        return LabelledRow(row.number, text, None, "no label", str(error))
     except InputError as error:
-        return left_out("unknown label", str(error))
-    return LabelledRow(row.number, words, shares, mended=mended)
+        return LabelledRow(row.number, text, None, "unknown label", str(error))
+    return LabelledRow(row.number, text, shares, mended=mended)
 
 
 def _published(path: Path, label_set: LabelSet) -> LabelledTable:
@@ -258,8 +367,15 @@ class _LabelReader:
         if label_set.name == SIX:
             self._index |= {_folded(label): i for i, label in enumerate(EMOTIONS_KO)}
 
-    def read(self, value: Any) -> tuple[NDArray[np.float32], tuple[tuple[str, str], ...]]:
-        """Shares of a cell, and what was mended in it.
+    def columns(self, names: Sequence[str]) -> dict[int, str]:
+        """Index of a label → the column that is named after it; the first of equals."""
+        found = {self._index.get(_folded(name)): name for name in reversed(names)}
+        return {i: name for i, name in found.items() if i is not None}
+
+    def of_column(
+        self, column: str, row: TableRow
+    ) -> tuple[NDArray[np.float32], tuple[tuple[str, str], ...]]:
+        """Shares of a cell of labels, and what was mended in it.
 
         Raises
         ------
@@ -268,6 +384,7 @@ class _LabelReader:
         InputError
             If a label is not of the set, or a share is no share.
         """
+        value = row.values.get(column)
         if isinstance(value, str) and value.strip().startswith(("{", "[")):
             with suppress(ValueError, RecursionError):  # not JSON: an odd label, reported as one
                 value = json.loads(value)
@@ -276,8 +393,35 @@ class _LabelReader:
         for name, share in self._named(value):
             shares[self._find(name, mended)] += share
         if not shares.any():
-            raise _NoLabelError
+            raise _NoLabelError(f"nothing in the column {column!r}")
         return shares, tuple(mended)
+
+    def of_columns(
+        self, columns: Sequence[str], row: TableRow
+    ) -> tuple[NDArray[np.float32], tuple[tuple[str, str], ...]]:
+        """Shares of cells of numbers, one column for each label in order; nothing is mended.
+
+        Raises
+        ------
+        _NoLabelError
+            If a cell is empty, or all are zero.
+        InputError
+            If one is not a number from 0.
+        """
+        shares = np.zeros(len(columns), dtype=np.float32)
+        for i, column in enumerate(columns):
+            value = row.values.get(column)
+            if value is None or value != value or not str(value).strip():
+                raise _NoLabelError(f"nothing in the column {column!r}")
+            try:
+                shares[i] = float(value)
+            except (TypeError, ValueError):
+                shares[i] = np.nan
+            if not 0 <= shares[i] < float("inf"):
+                raise InputError(f"the share of {column!r} is {value!r}: expected a number from 0")
+        if not shares.any():
+            raise _NoLabelError("the shares of all labels are zero")
+        return shares, ()
 
     def _named(self, value: Any) -> Iterator[tuple[Any, float]]:
         if isinstance(value, Mapping):

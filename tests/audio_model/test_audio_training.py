@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,11 +12,19 @@ torch = pytest.importorskip("torch", reason="torch is in the extra `train`")
 pytest.importorskip("lightning", reason="lightning is in the extra `train`")
 pytest.importorskip("onnx", reason="onnx is in the extra `train`")
 
-from audio_model import exporting, training  # noqa: E402
+from audio_model import exporting, member_training, training  # noqa: E402
+from audio_model.decode import decode  # noqa: E402
 from audio_model.examples import Augmentation, Batch, TrainingBatches  # noqa: E402
-from audio_model.heads import DATASET_HEADS, N_LOGITS, head_slices  # noqa: E402
+from audio_model.heads import (  # noqa: E402
+    DATASET_HEADS,
+    HEADS,
+    N_LOGITS,
+    head_slices,
+    labels_of,
+)
 from audio_model.input_cache import Clip  # noqa: E402
 from audio_model.labels import group_shares  # noqa: E402
+from audio_model.member_training import MemberTraining, train_member  # noqa: E402
 from audio_model.network import (  # noqa: E402
     MelStatistics,
     Members,
@@ -22,9 +33,10 @@ from audio_model.network import (  # noqa: E402
     TonalStatistics,
 )
 from audio_model.predictor import AudioPredictor  # noqa: E402
-from audio_model.training import MemberTraining, TrainingConfiguration, train_member  # noqa: E402
+from audio_model.training_configuration import TrainingConfiguration  # noqa: E402
+from audio_model.training_recordings import RecordingSources  # noqa: E402
 from audio_model.windows import TEN_SECONDS, Spectra, Windows  # noqa: E402
-from data_prep.errors import InputError, MissingDataError  # noqa: E402
+from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import ModelCard, write_card  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
 
@@ -58,6 +70,7 @@ def batch_of(dataset: str, native: list[float]) -> Batch:
     return Batch(
         log_mel,
         torch.zeros(1, 64, 156),
+        torch.zeros(1, 0),
         log_mel,
         torch.tensor([list(DATASET_HEADS).index(dataset)]),
         torch.from_numpy(padded)[None],
@@ -203,7 +216,7 @@ def test_statistics_of_silence_are_finite():
     assert torch.isfinite(MelStatistics(48, 624)(torch.full((1, 48, 624), -60.0))).all()
 
 
-def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path):
+def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path, monkeypatch):
     settings = TrainingConfiguration(
         n_epochs=3,
         batches_per_epoch=2,
@@ -219,21 +232,18 @@ def test_an_interrupted_training_goes_on_and_ends_the_same(tmp_path):
         pass
 
     class Killing(TrainingBatches):
-        epochs = 0
+        made = 0
 
-        def __iter__(self):
-            Killing.epochs += 1
-            if Killing.epochs == 3:
+        def __getitem__(self, index):
+            Killing.made += 1
+            if Killing.made == 6:  # the last batch of the third epoch
                 raise KilledError
-            return super().__iter__()
+            return super().__getitem__(index)
 
-    original = training.TrainingBatches
-    training.TrainingBatches = Killing
-    try:
+    with monkeypatch.context() as patched:
+        patched.setattr(member_training, "TrainingBatches", Killing)
         with pytest.raises(KilledError):
             train_member(tmp_path / "b", clips, settings, seed=3, say=lines.append)
-    finally:
-        training.TrainingBatches = original
     resumed = train_member(tmp_path / "b", clips, settings, seed=3, say=lines.append)
     for one, other in zip(whole.state_dict().values(), resumed.state_dict().values(), strict=True):
         np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
@@ -246,13 +256,14 @@ def test_fast_dev_run(tmp_path):
 
 def test_save_load_export_round_trip(tmp_path):
     members = [SoundNetwork(TOY) for _ in range(10)]
-    windows = (torch.randn(16, 48, 624) * 10 - 20, torch.rand(16, 64, 156))
+    windows = (torch.randn(16, 48, 624) * 10 - 20, torch.rand(16, 64, 156), torch.zeros(16, 0))
     for member in members:
         member.fit_scales(*windows)
         member.eval()
     settings = TrainingConfiguration(network=TOY)
     training.save_member(tmp_path / "m" / "weights.safetensors", members[1], settings, 7)
-    loaded = training.load_member(tmp_path / "m" / "weights.safetensors")
+    loaded, kept = training.load_member(tmp_path / "m" / "weights.safetensors")
+    assert kept == settings
     with torch.no_grad():
         np.testing.assert_array_equal(loaded(*windows), members[1](*windows))
         logits = torch.stack([member(*windows) for member in members], dim=1)
@@ -264,8 +275,8 @@ def test_save_load_export_round_trip(tmp_path):
     whole = (folder / "model.onnx").stat().st_size
     exporting.halve_weights(folder / "model.onnx")
     assert (folder / "model.onnx").stat().st_size < whole
-    labels = {head: list(exporting.head_labels(head)) for head in exporting.HEADS}
-    card = ModelCard("audio", "toy", labels, exporting.HEAD_WEIGHTS, TEN_SECONDS.features())
+    weights = exporting.head_weights(HEADS)
+    card = ModelCard("audio", "toy", labels_of(HEADS), weights, TEN_SECONDS.features())
     write_card(folder, card)
     predictor = AudioPredictor.load(folder)
     found = predictor.read_members(Windows(*(part.numpy() for part in windows)))
@@ -298,3 +309,83 @@ def test_temperature_sharpens_answers_that_are_too_flat():
     for i, targets in enumerate(native_label_set("ravdess_song").targets):
         six[i, targets[0]] = 0.5
     assert exporting.fit_temperature(clips, six) == pytest.approx(0.4)
+
+
+def test_an_embedding_is_trained_exported_and_served(tmp_path, monkeypatch):
+    pytest.importorskip("h5py")
+    import soundfile
+
+    from audio_model import input_cache
+    from audio_model.embedding_cache import prepare_embeddings
+    from audio_model.windows import WITH_EMBEDDING
+    from data_prep.readers.row import ClipRow
+    from tests.audio_model.toy_musicnn import toy_weights, write_wheel
+
+    rng = np.random.default_rng(0)
+    rows = []
+    for i in range(3):
+        path = tmp_path / f"{i}.wav"
+        soundfile.write(path, rng.normal(0, 0.1, 16_000 * (2 + 3 * i)), 16_000)
+        shares = np.eye(6, dtype=np.float32)[i]
+        rows.append(ClipRow(str(i), path, shares, group=f"{i + 1:02d}"))
+    for module in (input_cache, sys.modules["audio_model.embedding_cache"]):
+        monkeypatch.setattr(module, "read_rows", lambda dataset, work: rows)
+    wheel = write_wheel(tmp_path / "musicnn.whl", toy_weights())
+    input_cache.prepare(tmp_path, datasets=("ravdess_song",), say=lambda line: None)
+    lines: list[str] = []
+    for _ in range(2):  # the second time there is nothing left to do
+        prepare_embeddings(tmp_path, wheel, datasets=("ravdess_song",), say=lines.append)
+    assert lines == ["ravdess_song: 3 of 3 embeddings, 0 s left"]
+    clips = input_cache.load(tmp_path, "ravdess_song", front_end=WITH_EMBEDDING)
+    assert [clip.some_patches().shape for clip in clips] == [(1, 200), (3, 200), (5, 200)]
+
+    network = replace(TOY, n_embedding=200)
+    settings = TrainingConfiguration(
+        datasets={"ravdess_song": "ravdess_song"},
+        shares={"ravdess_song": 4},
+        n_epochs=1,
+        batches_per_epoch=2,
+        network=network,
+        front_end=WITH_EMBEDDING,
+    )
+    recipes = [settings]
+    RecordingSources(("ravdess_song",)).write(training.run_folder(tmp_path, "toy"))
+    monkeypatch.setattr(exporting, "clip_fold", lambda clip: int(clip.id) % 5)
+    monkeypatch.setattr(training, "clip_fold", lambda clip: int(clip.id) % 5)
+    training.train(
+        tmp_path, run="toy", clips=clips, folds=[0, 1], recipes=recipes, say=lambda line: None
+    )
+    folder = exporting.export(tmp_path, tmp_path / "model", run="toy", say=lambda line: None)
+    predictor = AudioPredictor.load(folder)
+    assert predictor.n_members == 2
+    # what is cut from the cache is what serving hears in the file
+    cached = clips[0].windows(WITH_EMBEDDING)
+    heard = predictor.windows([decode(rows[0].path).samples])
+    np.testing.assert_allclose(heard.embedding, cached.embedding, atol=0.02)
+    np.testing.assert_allclose(heard.log_mel, cached.log_mel, atol=0.05)
+    reading = predictor.read_file(rows[1].path)
+    assert reading.distribution is not None
+    (folder / "embedding.onnx").unlink()
+    with pytest.raises(ModelFolderError, match=r"embedding\.onnx is missing"):
+        AudioPredictor.load(folder)
+
+
+def test_a_clip_without_an_embedding_says_what_to_run():
+    from audio_model.windows import WITH_EMBEDDING
+
+    (clip,) = toy_clips(1)[:1]
+    with pytest.raises(MissingDataError, match="--tagger"):
+        clip.windows(WITH_EMBEDDING)
+
+
+def test_rare_labels_weigh_more_when_balanced():
+    clips = [clip for clip in toy_clips(4) if clip.dataset == "emopia"]  # Q1 Q2 Q3 Q4
+    clips += [replace(clips[0], id=f"more-{i}") for i in range(4)]  # Q1 five times of eight
+    settings = TrainingConfiguration(network=TOY, balance="weights", label_smoothing=0.0)
+    trained = MemberTraining(SoundNetwork(TOY), clips, settings, 0)
+    row = list(DATASET_HEADS).index("emopia")
+    np.testing.assert_allclose(trained.native_weights[row, :4], [0.4, 2.0, 2.0, 2.0])
+    q1, q2 = (batch_of("emopia", [float(k == i) for k in range(4)]) for i in range(2))
+    logits = torch.zeros(1, N_LOGITS)
+    losses = [value(trained.native_loss(logits, batch)) for batch in (q1, q2)]
+    np.testing.assert_allclose(losses, [0.4 * np.log(4), 2.0 * np.log(4)], rtol=1e-5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 
@@ -9,7 +10,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from audio_model.decode import SAMPLE_RATE, decode, decode_excerpts
+from audio_model import decode as decoding
+from audio_model.decode import SAMPLE_RATE, decode, decode_excerpts, decode_part
 from data_prep.errors import InputError
 
 
@@ -18,16 +20,34 @@ def tone(duration_s: float, rate: int, hertz: float = 440.0) -> np.ndarray:
     return (0.4 * np.sin(2 * np.pi * hertz * time)).astype(np.float32)
 
 
-def strongest_hertz(samples: np.ndarray) -> float:
+def strongest_hertz(samples: np.ndarray, rate: int = SAMPLE_RATE) -> float:
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
-    return float(spectrum.argmax() * SAMPLE_RATE / samples.size)
+    return float(spectrum.argmax() * rate / samples.size)
+
+
+def scale(n_seconds: int, rate: int) -> np.ndarray:
+    """One second of each note, so that a piece tells where it comes from."""
+    return np.concatenate([tone(1.0, rate, 200.0 + 20 * s) for s in range(n_seconds)])
+
+
+def second_of(samples: np.ndarray) -> float:
+    """Which second of a :func:`scale` a quarter of a second at 16 kHz comes from."""
+    return (strongest_hertz(samples[:4_000]) - 200.0) / 20.0
+
+
+def write_scale(path, n_seconds: int, rate: int) -> None:
+    if path.suffix == ".m4a":
+        write_av(path, scale(n_seconds, rate), rate, "aac")
+    else:
+        soundfile.write(path, scale(n_seconds, rate), rate)
 
 
 def write_av(path, samples: np.ndarray, rate: int, codec: str) -> None:
     import av
 
     with av.open(str(path), "w") as container:
-        stream = container.add_stream(codec, rate=rate, layout="mono")
+        options = {"aac_coder": "fast"} if codec == "aac" else {}
+        stream = container.add_stream(codec, rate=rate, layout="mono", options=options)
         stream.bit_rate = 96_000
         frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
         frame.sample_rate = rate
@@ -162,20 +182,13 @@ def test_excerpts_of_a_short_file_are_the_file(tmp_path):
 
 @pytest.mark.parametrize("name", ["long.flac", "long.m4a"])
 def test_excerpts_of_a_long_file_are_bounded_and_in_place(tmp_path, name):
-    # one second of each note, so that a piece tells where it comes from
-    seconds = [tone(1.0, SAMPLE_RATE, 200.0 + 20 * s) for s in range(60)]
     path = tmp_path / name
-    if name.endswith("flac"):
-        soundfile.write(path, np.concatenate(seconds), SAMPLE_RATE)
-    else:
-        write_av(path, np.concatenate(seconds), SAMPLE_RATE, "aac")
+    write_scale(path, 60, SAMPLE_RATE)
     excerpts = decode_excerpts(path, length_s=2.0, at_most=5)
     assert [piece.size for piece in excerpts.pieces] == [2 * SAMPLE_RATE] * 5
     assert abs(excerpts.duration_s - 60.0) < 0.2
     for piece, start_s in zip(excerpts.pieces, np.linspace(0, 58, 5), strict=True):
-        middle = piece[SAMPLE_RATE // 4 : SAMPLE_RATE // 4 + 4000]
-        expected = 200 + 20 * int(start_s + 0.375)
-        assert abs(strongest_hertz(middle) - expected) < 25
+        assert abs(second_of(piece[SAMPLE_RATE // 4 :]) - int(start_s + 0.375)) < 1.25
     assert "5 windows of 2 s" in excerpts.notes[-1]
 
 
@@ -186,3 +199,131 @@ def test_pyav_is_not_imported_for_wav(tmp_path):
         f"decode({str(tmp_path / 'a.wav')!r})\nassert 'av' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("rate", [8_000, 22_050, 44_100])
+@pytest.mark.parametrize("name", ["a.wav", "a.m4a"])
+def test_any_rate_can_be_asked_for(tmp_path, name, rate):
+    write_scale(tmp_path / name, 3, 44_100)
+    whole = decode(tmp_path / name, sample_rate=rate)
+    part = decode_part(tmp_path / name, start_s=1.0, length_s=1.0, sample_rate=rate)
+    excerpts = decode_excerpts(tmp_path / name, sample_rate=rate)
+    assert whole.sample_rate == part.sample_rate == excerpts.sample_rate == rate
+    assert abs(whole.duration_s - 3.0) < 0.1
+    assert part.samples.size == rate
+    assert abs(strongest_hertz(part.samples, rate) - 220) < 3
+    np.testing.assert_array_equal(excerpts.pieces[0], whole.samples)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.flac", "a.mp3", "a.ogg", "a.m4a"])
+@pytest.mark.parametrize(
+    ("start_s", "expected"),
+    [(0.0, 0), (12.0, 12), (17.0, 17), (18.0, 17), (500.0, 17)],
+    ids=lambda value: f"{value}",
+)
+def test_a_part_lies_where_it_should(tmp_path, name, start_s, expected):
+    # a recording of 20 s that ends before the part does gives its last 3 s
+    write_scale(tmp_path / name, 20, 44_100)
+    part = decode_part(tmp_path / name, start_s=start_s, length_s=3.0)
+    assert abs(part.duration_s - 3.0) < 0.1
+    seconds = [second_of(part.samples[int((k + 0.375) * SAMPLE_RATE) :]) for k in range(3)]
+    np.testing.assert_allclose(seconds, expected + np.arange(3), atol=0.2)
+    assert part.notes == ()
+
+
+def test_a_part_of_a_wav_is_that_part_of_the_whole(tmp_path):
+    write_scale(tmp_path / "a.wav", 20, 48_000)
+    part = decode_part(tmp_path / "a.wav", start_s=7.0, length_s=5.0)
+    whole = decode(tmp_path / "a.wav").samples[7 * SAMPLE_RATE : 12 * SAMPLE_RATE]
+    assert part.samples.size == whole.size
+    # at both ends the resampling filter has zeros where the whole goes on
+    np.testing.assert_allclose(part.samples[200:-200], whole[200:-200], atol=1e-5)
+
+
+def test_a_part_of_a_shorter_recording_is_all_of_it(tmp_path):
+    write_scale(tmp_path / "a.mp3", 2, 44_100)
+    part = decode_part(tmp_path / "a.mp3", start_s=20.0, length_s=30.0)
+    np.testing.assert_array_equal(part.samples, decode(tmp_path / "a.mp3").samples)
+
+
+def test_a_part_of_a_file_that_promises_more_than_there_is(tmp_path):
+    path = tmp_path / "a.mp3"
+    write_scale(path, 20, 44_100)
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])  # its header still says 20 s
+    part = decode_part(path, start_s=14.0, length_s=3.0)
+    assert 2.5 < part.duration_s <= 3.0
+    assert 6 < second_of(part.samples[SAMPLE_RATE // 2 :]) < 8
+
+
+def test_a_part_of_a_file_whose_header_says_nothing(tmp_path):
+    write_av(tmp_path / "a.aac", scale(20, 44_100), 44_100, "aac")
+    part = decode_part(tmp_path / "a.aac", start_s=500.0, length_s=3.0)
+    assert abs(part.duration_s - 3.0) < 0.1
+    assert abs(second_of(part.samples[SAMPLE_RATE:]) - 18) < 1.2
+
+
+@pytest.mark.parametrize(
+    ("start_s", "length_s"), [(-1.0, 3.0), (0.0, 0.0), (float("nan"), 3.0), (0.0, float("inf"))]
+)
+def test_parts_that_make_no_sense(tmp_path, start_s, length_s):
+    write_scale(tmp_path / "a.wav", 1, SAMPLE_RATE)
+    with pytest.raises(InputError, match="a part of"):
+        decode_part(tmp_path / "a.wav", start_s=start_s, length_s=length_s)
+
+
+HASHES = """
+import hashlib, sys
+from audio_model.decode import decode, decode_excerpts, decode_part
+from audio_model.log_mel import log_mel
+for path in sys.argv[1:]:
+    whole = decode(path).samples
+    piece = decode_excerpts(path, length_s=1.0, at_most=3).pieces[1]
+    part = decode_part(path, start_s=1.0, length_s=2.0).samples
+    for values in (whole, piece, part, log_mel(whole)):
+        print(hashlib.sha256(values.tobytes()).hexdigest())
+"""
+
+
+def test_the_same_file_gives_the_same_bits(tmp_path):
+    rng = np.random.default_rng(0)
+    sound = rng.normal(0, 0.1, (8 * 44_100, 2)).astype(np.float32)
+    paths = [tmp_path / name for name in ("a.wav", "a.mp3", "a.ogg", "a.flac")]
+    for path in paths:
+        soundfile.write(path, sound, 44_100)
+    write_av(tmp_path / "a.m4a", sound[:, 0].copy(), 44_100, "aac")
+    arguments = [sys.executable, "-c", HASHES, *map(str, paths), str(tmp_path / "a.m4a")]
+    first, second = (subprocess.check_output(arguments) for _ in range(2))
+    assert first == second
+    here = [hashlib.sha256(decode(path).samples.tobytes()).hexdigest() for path in paths]
+    assert here == first.decode().split()[: 4 * len(paths) : 4]
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+def test_the_size_of_blocks_does_not_change_a_bit(tmp_path, monkeypatch, name):
+    sound = np.random.default_rng(0).normal(0, 0.1, (5 * 44_100, 2)).astype(np.float32)
+    soundfile.write(tmp_path / name, sound, 44_100)
+    expected = decode(tmp_path / name).samples
+    monkeypatch.setattr(decoding, "_BLOCK_SAMPLES", 10_000)
+    np.testing.assert_array_equal(decode(tmp_path / name).samples, expected)
+
+
+def test_channels_and_rate_may_change_within_a_file(tmp_path):
+    # raw aac states both in every frame
+    write_av(tmp_path / "a.aac", tone(2.0, 48_000), 48_000, "aac")
+    write_av(tmp_path / "b.aac", tone(2.0, 44_100), 44_100, "aac")
+    both = tmp_path / "both.aac"
+    both.write_bytes((tmp_path / "a.aac").read_bytes() + (tmp_path / "b.aac").read_bytes())
+    samples = decode(both).samples
+    assert abs(samples.size / SAMPLE_RATE - 4.0) < 0.2
+    for second in (0.5, 2.5):
+        start = int(second * SAMPLE_RATE)
+        assert abs(strongest_hertz(samples[start : start + SAMPLE_RATE]) - 440) < 3
+
+
+def test_long_text_is_not_taken_for_sound(tmp_path):
+    # FFmpeg takes it for AMR and decodes half of its packets
+    (tmp_path / "text.mp3").write_bytes(b"plain text, no sound\n" * 50_000)
+    for read in (decode, decode_excerpts, lambda p: decode_part(p, start_s=1.0, length_s=1.0)):
+        with pytest.raises(InputError, match=r"text\.mp3 holds no sound that can be decoded"):
+            read(tmp_path / "text.mp3")

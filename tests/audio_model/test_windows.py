@@ -84,7 +84,7 @@ def test_silent_ends_are_cut_off_to_a_note_frame():
 def test_a_short_recording_is_repeated():
     sound = noise(100)
     window = cut(sound)
-    assert [part.shape for part in window] == [(1, 48, 624), (1, 64, 156)]
+    assert [part.shape for part in window[:2]] == [(1, 48, 624), (1, 64, 156)]
     np.testing.assert_array_equal(window.log_mel[0, :, :100], window.log_mel[0, :, 100:200])
     np.testing.assert_array_equal(window.salience[0, :, :25], window.salience[0, :, 25:50])
 
@@ -93,7 +93,7 @@ def test_a_short_recording_is_repeated():
 def test_windows_cover_a_recording_evenly(n_frames, n_windows):
     sound = noise(n_frames)
     found = cut(sound)
-    assert [part.shape for part in found] == [(n_windows, 48, 624), (n_windows, 64, 156)]
+    assert [part.shape for part in found[:2]] == [(n_windows, 48, 624), (n_windows, 64, 156)]
     (whole,) = windows.levelled([sound])
     last = (n_frames - 624) // 4 * 4
     np.testing.assert_array_equal(found.log_mel[0], whole.log_mel[:, :624])
@@ -103,7 +103,7 @@ def test_windows_cover_a_recording_evenly(n_frames, n_windows):
 
 def test_windows_without_sound_are_left_out():
     found = cut(joined(noise(624), silence(624), noise(624)))
-    assert [len(part) for part in found] == [2, 2]
+    assert [len(part) for part in found[:2]] == [2, 2]
 
 
 def test_pieces_are_windows_of_their_own():

@@ -12,7 +12,11 @@ import pytest
 from pyarrow import parquet
 
 from data_prep.errors import InputError
-from data_prep.readers.labelled_table import label_set_of, open_labelled_table
+from data_prep.readers.labelled_table import (
+    label_set_of,
+    open_labelled_table,
+    open_recording_table,
+)
 from data_prep.taxonomy import native_label_set
 
 
@@ -158,3 +162,65 @@ def test_published_files_are_read_as_their_reader_reads_them(tmp_path: Path) -> 
     rows = rows_of(tmp_path / "single.xlsx", "aihub-7")
     assert [row.reason for row in rows] == [None, None, "unknown label", "no text"]
     assert sum(len(row.mended) for row in rows) == 1
+
+
+def recordings_of(path: Path, label_set: str = "six", **options):
+    table = open_recording_table(
+        path, label_set_of(label_set), audio_column="audio_path", **options
+    )
+    return list(table.rows())
+
+
+def test_paths_of_recordings_are_relative_to_the_table(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text(
+        "Audio_Path ,emotion\n노래/봄 봄.mp3,기쁨\n/abs/x.wav,joy|calm\n ,joy\nx.wav,\n",
+        encoding="utf-8",
+    )
+    rows = recordings_of(path)
+    assert rows[0].text == str(tmp_path / "노래" / "봄 봄.mp3")
+    assert rows[1].text == "/abs/x.wav"
+    assert [row.reason for row in rows] == [None, None, "no recording", "no label"]
+    assert rows[2].problem == "nothing in the column 'Audio_Path '"
+
+
+def test_one_column_of_numbers_for_each_label(tmp_path: Path) -> None:
+    path = tmp_path / "a.tsv"
+    lines = ["audio_path\tq4\tQ1\tQ2\t Q3 ", "a\t0.25\t.5\t0\t0.25", "b\t1\t2\t3\t"]
+    lines += ["c\t1\t2\t3\t-1", "d\t1\t2\t3\tmuch", "e\t0\t0\t0\t0"]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = recordings_of(path, "quadrants")
+    assert rows[0].shares is not None
+    assert rows[0].shares.tolist() == [0.5, 0.0, 0.25, 0.25]
+    assert [row.reason for row in rows[1:]] == [
+        "no label",
+        "unknown label",
+        "unknown label",
+        "no label",
+    ]
+    assert rows[2].problem == "the share of ' Q3 ' is '-1': expected a number from 0"
+
+
+def test_korean_columns_of_the_six(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    values = dict(zip(("기쁨", "tension", "평화", "슬픔", "분노", "중립"), range(6), strict=True))
+    path.write_text(json.dumps({"audio_path": "a.wav", **values}), encoding="utf-8")
+    (row,) = recordings_of(path)
+    assert row.shares is not None
+    assert row.shares.tolist() == [0, 1, 2, 3, 4, 5]
+
+
+def test_columns_of_labels_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("audio_path,Q1,Q2\na,1,0\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"columns for some labels .* none for Q3, Q4"):
+        recordings_of(path, "quadrants")
+    with pytest.raises(InputError, match=r"no column 'emotion' and none named .*--label-column"):
+        recordings_of(path, "six")
+    with pytest.raises(InputError, match=r"no column 'mood'.*--label-column"):
+        recordings_of(path, "quadrants", label_column="mood")
+    with pytest.raises(InputError, match=r"no column 'file'.*--audio-column"):
+        open_recording_table(path, label_set_of("quadrants"), audio_column="file")
+    (row,) = recordings_of(path, "six", labels_needed=False)
+    assert row.shares is not None
+    assert not row.shares.any()

@@ -306,3 +306,32 @@ def test_resampled_sums_are_those_of_the_bootstrap() -> None:
 def test_input_that_cannot_be_measured(call) -> None:
     with pytest.raises(InputError):
         call()
+
+
+def test_total_variation_by_hand() -> None:
+    before = np.array([[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.2, 0.3, 0.5]])
+    after = np.array([[0.5, 0.5, 0.0], [0.0, 0.0, 1.0], [0.4, 0.3, 0.3]])
+    assert metrics.total_variation(before, after) == pytest.approx([0.0, 1.0, 0.2])
+    with pytest.raises(InputError, match="sum to 1"):
+        metrics.total_variation(before, after * 2)
+
+
+def test_wilson_by_hand() -> None:
+    # none of n is up to z² / (n + z²), with z = 1.959964
+    low, high = metrics.wilson_interval(0, 10)
+    assert (low, high) == (0.0, pytest.approx(1.959964**2 / (10 + 1.959964**2), abs=1e-6))
+    low, high = metrics.wilson_interval(10, 10)
+    assert (low, high) == (pytest.approx(10 / (10 + 1.959964**2), abs=1e-6), 1.0)
+    assert metrics.wilson_interval(54, 60) == pytest.approx((0.7985, 0.9534), abs=1e-4)
+    for arguments in ((1, 0), (-1, 5), (6, 5), (1, 5, 1.0)):
+        with pytest.raises(InputError, match="successes"):
+            metrics.wilson_interval(*arguments)
+
+
+def test_wilson_agrees_with_statsmodels() -> None:
+    proportion = pytest.importorskip(
+        "statsmodels.stats.proportion", reason="statsmodels is in the extra dev"
+    )
+    for successes, n, level in ((0, 7, 0.95), (3, 7, 0.9), (59, 60, 0.95), (60, 60, 0.99)):
+        expected = proportion.proportion_confint(successes, n, alpha=1 - level, method="wilson")
+        assert metrics.wilson_interval(successes, n, level) == pytest.approx(expected, abs=1e-9)

@@ -65,9 +65,13 @@ def test_plots_are_drawn_the_same_each_time(tmp_path: Path) -> None:
         evaluation_plots.plot_similarity(
             folder / "s.png", matrix, evaluation_plots.axis_names(labels), "kote"
         )
+        bars = {"우리": [0.5, 0.4], "constant": [0.2, 0.1]}
+        ends = {name: [[v - 0.1, v + 0.1] for v in own] for name, own in bars.items()}
+        evaluation_plots.plot_bars(folder / "b.png", ["one", "two"], bars, "막대", "share")
+        evaluation_plots.plot_bars(folder / "i.png", ["one", "two"], bars, "bars", "share", ends)
         return [path.read_bytes() for path in sorted(folder.iterdir())]
 
     first, second = draw(tmp_path / "1"), draw(tmp_path / "2")
-    assert len(first) == 3
+    assert len(first) == 5
     assert all(content.startswith(PNG) for content in first)
     assert first == second

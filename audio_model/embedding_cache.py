@@ -1,0 +1,134 @@
+"""The training recordings' embeddings, patch by patch, in one HDF5 file.
+
+``<work>/audio/embedding.onnx`` is the network (:mod:`audio_model.musicnn`), and
+``<work>/audio/embeddings.h5`` holds one array ``<data set>/<clip>`` of
+(n_patches, size) float16 per clip: patches that overlap by half, from its start to its
+end. Building is resumable, and a file of other weights or patches starts anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from audio_model.decode import decode
+from audio_model.input_cache import DATASETS, embeddings_path, read_rows
+from audio_model.tag_embedding import MUSICNN, grid_places, patches_at
+from data_prep.errors import MissingExtraError
+from data_prep.model_folder import EMBEDDING_NAME, configuration_hash
+
+_AT_ONCE: Final = 1  # patches: one at a time is faster than a batch
+
+
+def network_path(work: Path) -> Path:
+    """Where the network lies below a work folder."""
+    return work / "audio" / EMBEDDING_NAME
+
+
+def write_network(source: Path, path: Path) -> None:
+    """Write the published tagger as ONNX: ``patches`` (n, n_frames, n_mels) → ``embedding``.
+
+    Raises
+    ------
+    MissingDataError, InputError
+        If the weights are not there or not musicnn's.
+    """
+    import torch
+
+    from audio_model.musicnn import Musicnn
+
+    network = Musicnn.load(source)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the tracing exporter is on its way out of torch
+        torch.onnx.export(
+            network,
+            (torch.zeros(2, *MUSICNN.patch_shape),),
+            str(path),
+            input_names=["patches"],
+            output_names=["embedding"],
+            dynamic_axes={"patches": {0: "n"}, "embedding": {0: "n"}},
+            dynamo=False,
+            opset_version=18,
+        )
+
+
+def prepare_embeddings(
+    work: Path,
+    source: Path,
+    *,
+    datasets: tuple[str, ...] = DATASETS,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Build the cache, or what is missing of it.
+
+    Parameters
+    ----------
+    work
+        Work folder.
+    source
+        The published wheel of musicnn, or a folder with its content.
+    datasets
+        Which of the training data sets.
+    say
+        Receives lines of progress.
+
+    Returns
+    -------
+    Path of the cache.
+
+    Raises
+    ------
+    MissingDataError, MissingExtraError, InputError
+        If the weights, a data set or h5py are not there, or a clip cannot be decoded.
+    """
+    try:
+        import h5py
+    except ImportError as error:
+        raise MissingExtraError("preparing the sound data") from error
+    import onnxruntime
+
+    write_network(source, network_path(work))
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(
+        str(network_path(work)), options, providers=["CPUExecutionProvider"]
+    )
+    weights = hashlib.sha256(network_path(work).read_bytes()).hexdigest()
+    wanted = configuration_hash({"patches": asdict(MUSICNN), "weights": weights})
+    # under another name until it is whole: what reads it must not meet a file being written
+    path = embeddings_path(work)
+    part = path.with_name(f"{path.name}.part")
+    if path.is_file() and not part.exists():
+        os.replace(path, part)
+    with h5py.File(part, "a") as file:
+        if file.attrs.get("hash", wanted) != wanted:
+            for name in list(file):
+                del file[name]
+        file.attrs["hash"] = wanted
+        for dataset in datasets:
+            group = file.require_group(dataset)
+            missing = [row for row in read_rows(dataset, work) if row.id not in group]
+            started = time.monotonic()
+            for done, row in enumerate(missing, start=1):
+                waveform = decode(row.path).samples
+                patches = patches_at([waveform], [grid_places(waveform.size)])
+                found = [
+                    session.run(None, {"patches": patches[i : i + _AT_ONCE]})[0]
+                    for i in range(0, len(patches), _AT_ONCE)
+                ]
+                group.create_dataset(row.id, data=np.concatenate(found).astype(np.float16))
+                if done % 50 == 0 or done == len(missing):
+                    left = (time.monotonic() - started) / done * (len(missing) - done)
+                    say(f"{dataset}: {done} of {len(missing)} embeddings, {left:.0f} s left")
+                    file.flush()
+    os.replace(part, path)
+    return path
