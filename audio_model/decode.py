@@ -54,6 +54,8 @@ SUFFIXES: Final[frozenset[str]] = frozenset(
         ".aif",
         ".aiff",
         ".mka",
+        ".dsf",
+        ".dff",
     }
 )
 """File name endings, lower case, that a folder scan should take for sound."""
@@ -344,7 +346,8 @@ def _open(path: Path) -> _Source:
     if not path.is_file():
         raise InputError(f"{path} is not a file: expected a sound file")
     try:
-        if path.stat().st_size == 0:
+        n_bytes = path.stat().st_size
+        if n_bytes == 0:
             raise InputError(f"{path} is empty (0 bytes): expected a sound file; copy it again")
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
@@ -359,6 +362,9 @@ def _open(path: Path) -> _Source:
         if not (head.startswith(_SNDFILE_STARTS) or _mp3_frame(head[:4])):
             raise _DamagedError("libsndfile does not know this beginning")
         source = _SoundFileSource(path)
+        if source.n_samples == 0 and n_bytes > _HEAD_BYTES:
+            source.close()
+            raise _DamagedError("the header says that there are no samples, FFmpeg looks for them")
     except (soundfile.LibsndfileError, RuntimeError, TypeError, _DamagedError):
         source = _open_av(path)
     if not _LOWEST_RATE <= source.rate <= _HIGHEST_RATE:
@@ -552,8 +558,7 @@ def _decode_all(path: Path, source: _Source, sample_rate: int) -> Waveform:
     if isinstance(source, _SoundFileSource) and (
         samples.size == 0 or (source.is_mpeg and _falls_short(source, collector))
     ):
-        # FFmpeg finds its way back into a damaged file, and looks for samples of which the
-        # header says that there are none
+        # FFmpeg finds its way back into a damaged file
         again = _Collector(sample_rate)
         with suppress(InputError), _open_av(path) as second:
             more = again.collect(second)

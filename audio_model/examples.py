@@ -19,9 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audio_model.heads import DATASET_HEADS, head_labels
+from audio_model.heads import DATASET_HEADS, group_shares, head_labels
 from audio_model.input_cache import Clip
-from audio_model.labels import group_shares
 from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra, filled
 
 

@@ -22,18 +22,21 @@ from audio_model.embedding_cache import network_path
 from audio_model.heads import (
     DATASET_HEADS,
     SIX,
+    SOURCE,
+    group_matrix,
+    group_shares,
     head_slices,
-    labels_of,
     probabilities,
     served_six,
 )
 from audio_model.input_cache import Clip
-from audio_model.labels import clip_fold, group_matrix, group_shares
+from audio_model.labels import clip_fold
 from audio_model.member_training import EmotionNetwork
 from audio_model.network import Members, SoundNetwork
 from audio_model.training import (
     EMBEDDED_RUN,
     N_MEMBERS,
+    SIX_WEIGHT,
     load_member,
     member_paths,
     run_folder,
@@ -55,21 +58,26 @@ from data_prep.taxonomy import N_EMOTIONS
 
 AllMembers = Members | BackboneMembers
 
-_SIX_WEIGHT: Final = 0.4
-
-NAME: Final = "maeum sound network 2"
+NAME: Final = "maeum sound network 3"
+MUSICNN_DATA: Final = TrainingData(
+    "musicnn 0.1.0 (Pons & Serra 2019), frozen",
+    "ISC",
+    241_904,
+    "published weights of a tagger, which learned from listeners' tags of the Million Song Dataset",
+)
 _TOLERANCE: Final = 0.02  # of logits, torch against onnxruntime with weights of 16 bits
 _LARGE: Final = 1_024  # elements; smaller constants stay as they are
 
 
-def head_weights(heads: Sequence[str]) -> dict[str, float]:
-    """Weights of the heads in the served six: 0.4 for the head ``six``, the rest shared by
-    the native ones alike; chosen by inner validation."""
-    native = [head for head in heads if head != SIX]
+def head_weights(labels: Mapping[str, Sequence[str]]) -> dict[str, float]:
+    """As a card has them: the share of the head ``six`` alone, and of the native ones, which
+    the head ``source`` divides."""
+    native = [head for head in labels if head not in (SIX, SOURCE)]
     if not native:
         return {SIX: 1.0}
-    each = (1.0 - _SIX_WEIGHT) / len(native)
-    return {**{head: round(each, 6) for head in native}, SIX: _SIX_WEIGHT}
+    each = (1.0 - SIX_WEIGHT) / len(native)
+    weights = {head: round(each, 6) for head in native} | {SIX: SIX_WEIGHT}
+    return {head: weights.get(head, 0.0) for head in labels}
 
 
 def joined(members: list[list[EmotionNetwork]]) -> AllMembers:
@@ -169,7 +177,7 @@ def cross_answers(
     -------
     The clips of these folds, and an array (n_clips, n_logits).
     """
-    slices = head_slices(labels_of(configuration.heads))
+    slices = head_slices(configuration.labels)
     kept: list[Clip] = []
     found: list[NDArray[np.float32]] = []
     with torch.no_grad():
@@ -222,7 +230,7 @@ def _prior(clips: Sequence[Clip], six: NDArray[np.float32]) -> list[float]:
     return [round(float(p), 6) for p in total / total.sum()]
 
 
-def _training_data(clips: Sequence[Clip]) -> list[TrainingData]:
+def _training_data(clips: Sequence[Clip], *, embedding: bool) -> list[TrainingData]:
     from data_prep.readers import emopia, emotify, ravdess_song
 
     licences = {
@@ -240,6 +248,8 @@ def _training_data(clips: Sequence[Clip]) -> list[TrainingData]:
         own = ("not stated", dataset, "recordings of one's own")
         licence, name, use = licences.get(dataset, own)
         found.append(TrainingData(name, licence, rows, use))
+    if embedding:
+        found.append(MUSICNN_DATA)
     return found
 
 
@@ -291,19 +301,18 @@ def export(
     sample = Windows(*(np.stack([window[k][0] for window in some]) for k in range(len(some[0]))))
     _check_network(network, folder / NETWORK_NAME, sample, list(c.front_end.input_shapes))
 
-    weights = head_weights(c.heads)
     heard, answers = cross_answers(network, clips, folds, c)
-    six = served_six(answers, weights, head_slices(labels_of(c.heads)))
+    six = served_six(answers, c.labels, SIX_WEIGHT)
     temperature = fit_temperature(heard, six, c.datasets)
     card = ModelCard(
         kind="audio",
         name=name,
-        labels=labels_of(c.heads),
-        head_weights=weights,
+        labels=c.labels,
+        head_weights=head_weights(c.labels),
         features=c.front_end.features(),
         temperature=round(temperature, 4),
         prior=_prior(heard, six),
-        training_data=_training_data(clips),
+        training_data=_training_data(clips, embedding=c.front_end.embedding is not None),
         metrics={},
         commit=checkout_commit(),
     )

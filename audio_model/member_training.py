@@ -23,9 +23,16 @@ from torch.utils.data import DataLoader
 
 from audio_model.backbone_network import BackboneNetwork
 from audio_model.examples import Batch, TrainingBatches
-from audio_model.heads import SCALES, SIX, head_labels, head_slices, labels_of
+from audio_model.heads import (
+    SCALES,
+    SIX,
+    SOURCE,
+    group_matrix,
+    group_shares,
+    head_labels,
+    head_slices,
+)
 from audio_model.input_cache import Clip
-from audio_model.labels import group_matrix, group_shares
 from audio_model.lightning_run import EpochProgress, fit
 from audio_model.network import NetworkConfiguration, SoundNetwork
 from audio_model.training_configuration import TrainingConfiguration
@@ -48,7 +55,7 @@ def make_network(
     pretrained
         Read a backbone's pretrained weights; not needed where trained ones follow.
     """
-    n_logits = sum(len(head_labels(head)) for head in configuration.heads)
+    n_logits = sum(len(labels) for labels in configuration.labels.values())
     if isinstance(configuration.network, NetworkConfiguration):
         return SoundNetwork(configuration.network, n_logits)
     return BackboneNetwork(configuration.network, n_logits, pretrained=pretrained)
@@ -70,6 +77,7 @@ class MemberTraining(lightning.LightningModule):
     group_matrices: Tensor
     native_weights: Tensor
     group_weights: Tensor
+    sources: Tensor
 
     def __init__(
         self,
@@ -83,11 +91,14 @@ class MemberTraining(lightning.LightningModule):
         self.clips = clips
         self.training_configuration = configuration
         self.seed = seed
-        self.slices = head_slices(labels_of(configuration.heads))
+        self.slices = head_slices(configuration.labels)
         self.label_sets = list(configuration.datasets.values())
         self.six_bias = nn.Parameter(torch.zeros(len(self.label_sets), N_EMOTIONS))
         matrices = np.stack([group_matrix(label_set) for label_set in self.label_sets])
         self.register_buffer("group_matrices", torch.from_numpy(matrices))
+        sources = configuration.labels.get(SOURCE, self.label_sets)
+        places = [sources.index(s) if s in sources else 0 for s in self.label_sets]
+        self.register_buffer("sources", torch.tensor(places))
         native, groups = self._label_weights()
         self.register_buffer("native_weights", native)
         self.register_buffer("group_weights", groups)
@@ -153,7 +164,14 @@ class MemberTraining(lightning.LightningModule):
     def training_step(self, batch: Batch, _: int) -> Tensor:
         logits = self.network(batch.log_mel, batch.salience, batch.embedding, batch.masked)
         native, six = self.native_loss(logits, batch), self.six_loss(logits, batch)
-        loss: Tensor = native + self.training_configuration.six_weight * six
+        c = self.training_configuration
+        loss: Tensor = native + c.six_weight * six
+        if SOURCE in self.slices:
+            loss = loss + c.source_weight * nn.functional.cross_entropy(
+                logits[:, self.slices[SOURCE]],
+                self.sources[batch.dataset],
+                label_smoothing=c.label_smoothing,
+            )
         self.log("loss", loss, on_step=False, on_epoch=True, batch_size=len(batch.dataset))
         return loss
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from audio_model import windows
 from audio_model.decode import SAMPLE_RATE, decode_excerpts
-from audio_model.heads import head_slices, probabilities, served_six
+from audio_model.heads import SIX, head_slices, probabilities, served_six
 from audio_model.log_mel import MelConfiguration
 from audio_model.pitch import PitchConfiguration
 from audio_model.tag_embedding import embedding_configuration, spread_patches
@@ -235,7 +235,7 @@ class AudioPredictor:
 
     def six(self, member_probabilities: NDArray[np.float32]) -> NDArray[np.float32]:
         """The served six: (..., n_members, n_logits) → (..., 6), mean of the members."""
-        six = served_six(member_probabilities, self.card.head_weights, self._slices)
+        six = served_six(member_probabilities, self.card.labels, self.card.head_weights[SIX])
         mean: NDArray[np.float32] = six.mean(axis=-2)
         return mean
 

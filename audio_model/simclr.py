@@ -67,7 +67,9 @@ class SimclrConfiguration:
         Length of a view in frames.
     max_shift
         Most that the crops of the two views are apart, in views: 0 augments one crop
-        twice, as BYOL-A does; 0.5 takes crops that overlap by half at least.
+        twice, as BYOL-A does; 0.5 takes crops that overlap by half at least, so that a
+        mood and not only the very notes are in common, which distant parts of a song
+        need not have.
     batch_size
         Recordings in a batch, each of which gives two views.
     temperature

@@ -27,27 +27,33 @@ from torch import nn
 from audio_model import input_cache
 from audio_model.heads import (
     DATASET_HEADS,
-    HEADS,
+    LABELS,
     SCALES,
     SIX,
     four_emotions,
+    group_matrix,
+    group_shares,
     head_labels,
     head_slices,
-    labels_of,
     probabilities,
     served_six,
 )
 from audio_model.input_cache import Clip
 from audio_model.input_cache import prepare as prepare
-from audio_model.labels import clip_fold, group_matrix, group_shares
+from audio_model.labels import clip_fold
 from audio_model.member_training import EmotionNetwork, make_network, train_member
+from audio_model.network import NetworkConfiguration
+from audio_model.tag_embedding import MUSICNN
 from audio_model.training_configuration import TrainingConfiguration, configuration_from
+from audio_model.windows import WITH_EMBEDDING
 from data_prep.errors import InputError, MissingDataError
 from data_prep.metrics import accuracy, macro_f1, pearson_r
 from data_prep.splits import N_FOLDS
 
 N_MEMBERS: Final = N_FOLDS
 EMBEDDED_RUN: Final = "embedded"
+SIX_WEIGHT: Final = 0.2
+"""Share of the served six that the head ``six`` has alone, chosen out of fold."""
 
 
 def load_clips(work: Path) -> list[Clip]:
@@ -60,7 +66,7 @@ def answers(
     network: nn.Module, clips: Sequence[Clip], configuration: TrainingConfiguration
 ) -> NDArray[np.float32]:
     """Probabilities of all heads, mean over a clip's windows: (n_clips, n_logits)."""
-    slices = head_slices(labels_of(configuration.heads))
+    slices = head_slices(configuration.labels)
     found = []
     for clip in clips:
         logits = network(*map(torch.from_numpy, clip.windows(configuration.front_end)))
@@ -76,9 +82,8 @@ def _mean_r(wanted: NDArray[np.float32], got: NDArray[np.float32]) -> float:
 def scores(
     clips: Sequence[Clip],
     probability: NDArray[np.float32],
-    head_weights: Mapping[str, float] | None = None,
     datasets: Mapping[str, str] = DATASET_HEADS,
-    heads: Sequence[str] = HEADS,
+    labels: Mapping[str, Sequence[str]] = LABELS,
 ) -> dict[str, float]:
     """Figures of a set of clips.
 
@@ -86,10 +91,9 @@ def scores(
     ----------
     clips, probability
         Clips and their :func:`answers`.
-    head_weights
-        Weights of the served six; the head ``six`` alone if not given.
-    datasets, heads
-        Data set → label set, and the heads of the network; ours if not given.
+    datasets, labels
+        Data set → label set, and the heads of the network with their labels; ours if not
+        given.
 
     Returns
     -------
@@ -98,8 +102,8 @@ def scores(
     scales). Under ``six_<data set>``: the same of the served six, as far as the labels
     go (soft scales: of the shares of joy, tension or anger, calm and sadness).
     """
-    slices = head_slices(labels_of(heads))
-    six = served_six(probability, head_weights or {SIX: 1.0}, slices)
+    slices = head_slices(labels)
+    six = served_six(probability, labels, SIX_WEIGHT)
     result: dict[str, float] = {}
     for dataset, head in datasets.items():
         chosen = [i for i, clip in enumerate(clips) if clip.dataset == dataset]
@@ -115,20 +119,20 @@ def scores(
             by_group = served @ group_matrix(head).T
             result[f"six_{dataset}"] = _mean_r(shares[:, :4], by_group[:, :4])
             continue
-        labels, n = target.argmax(axis=1), len(head_labels(head))
+        truth, n = target.argmax(axis=1), len(head_labels(head))
         by_group = served @ group_matrix(head)[:n].T  # six → native classes
         for name, answer in ((dataset, native), (f"six_{dataset}", by_group)):
             if head == "quadrants":
-                result[name] = accuracy(labels, answer.argmax(axis=1))
+                result[name] = accuracy(truth, answer.argmax(axis=1))
             else:
-                result[name] = macro_f1(labels, answer.argmax(axis=1), n)
+                result[name] = macro_f1(truth, answer.argmax(axis=1), n)
     return result
 
 
-RECIPES: Final[tuple[TrainingConfiguration, ...]] = (
-    TrainingConfiguration(),
-    TrainingConfiguration(),
+RECIPE: Final = TrainingConfiguration(
+    network=NetworkConfiguration(n_embedding=MUSICNN.size), front_end=WITH_EMBEDDING
 )
+RECIPES: Final[tuple[TrainingConfiguration, ...]] = (RECIPE, RECIPE)
 """Settings of the networks of one member: the same, seeded differently, since the mean of
 networks errs less than one."""
 
@@ -218,7 +222,7 @@ def train(
         if held_out:
             c = recipes[n]
             found = scores(
-                held_out, answers(network, held_out, c), datasets=c.datasets, heads=c.heads
+                held_out, answers(network, held_out, c), datasets=c.datasets, labels=c.labels
             )
             say("  out of fold: " + ", ".join(f"{k} {v:.3f}" for k, v in found.items()))
         paths.append(path)
@@ -277,4 +281,4 @@ def validate(
     network = train_member(
         work / "audio" / "validation", kept, configuration, seed=seed, title="inner", say=say
     )
-    return scores(held_out, answers(network, held_out, c), datasets=c.datasets, heads=c.heads)
+    return scores(held_out, answers(network, held_out, c), datasets=c.datasets, labels=c.labels)

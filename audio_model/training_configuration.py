@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from audio_model.backbone_network import BackboneNetworkConfiguration
 from audio_model.examples import Augmentation
-from audio_model.heads import DATASET_HEADS, heads_for
+from audio_model.heads import DATASET_HEADS, labels_for
 from audio_model.lightning_run import PRECISIONS, Precision
 from audio_model.log_mel import MelConfiguration
 from audio_model.network import NetworkConfiguration
@@ -44,8 +44,10 @@ class TrainingConfiguration:
         Weight of the loss of the shared head against the native one.
     emotify_weight
         Weight of the loss of soft scales, whose targets give small gradients.
+    source_weight
+        Weight of the loss of telling which label set a window is of.
     label_smoothing
-        Of the native classes.
+        Of the native classes and the sources.
     balance
         ``"weights"`` weighs each label of a data set by the inverse of its frequency.
     precision
@@ -70,6 +72,7 @@ class TrainingConfiguration:
     weight_decay: float = 0.1
     six_weight: float = 0.5
     emotify_weight: float = 5.0
+    source_weight: float = 0.1
     label_smoothing: float = 0.05
     balance: Balance = "none"
     precision: Precision = "32"
@@ -114,9 +117,9 @@ class TrainingConfiguration:
             )
 
     @property
-    def heads(self) -> tuple[str, ...]:
-        """Heads of the network, in the order of their logits."""
-        return heads_for(self.datasets[name] for name in self.datasets if name in self.shares)
+    def labels(self) -> dict[str, list[str]]:
+        """Heads of the network, each with its labels, in the order of the logits."""
+        return labels_for(self.datasets[name] for name in self.datasets if name in self.shares)
 
     @property
     def hash(self) -> str:

@@ -53,6 +53,9 @@ class Measurement:
         where it promises nothing.
     texts
         Read in the time given, where that is a number of texts.
+    memory_mb, limit_mb
+        Peak memory of the process in megabytes (2**20 bytes), and what the project
+        promises; ``None`` where it was not measured.
     """
 
     what: str
@@ -62,6 +65,8 @@ class Measurement:
     limit_ms: float | None = None
     least_ratio: float | None = None
     texts: int | None = None
+    memory_mb: float | None = None
+    limit_mb: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -266,7 +271,10 @@ def report(measurements: Sequence[Measurement]) -> str:
             promised.append(f"at most {_time(m.limit_ms)}")
         if m.least_ratio is not None:
             promised.append(f"at least {m.least_ratio:g} times faster")
-        ours = f"{_time(m.ours_ms)}{_rate(m.texts, m.ours_ms)}"
+        if m.limit_mb is not None:
+            promised.append(f"at most {m.limit_mb:.0f} MB")
+        memory = "" if m.memory_mb is None else f", {m.memory_mb:.0f} MB"
+        ours = f"{_time(m.ours_ms)}{_rate(m.texts, m.ours_ms)}{memory}"
         lines.append(f"| {m.what} | {ours} | {reference} | {ratio} | {', '.join(promised)} |")
     return "\n".join(lines)
 
@@ -296,10 +304,12 @@ def machine() -> str:
 def measure(*, repeats: int) -> list[Measurement]:
     """All measurements, slow ones last."""
     from benchmarks.mel_reading import mel_reading
+    from benchmarks.sound_speed import sound_speed
 
     return [
         *(search(n, repeats=repeats) for n in CATALOGUE_SIZES),
         mel(repeats=repeats),
+        *sound_speed(repeats=repeats),
         mel_reading(repeats=repeats),
         *text_speed(repeats=repeats),
         cold_recommendation(repeats=max(repeats // 3, 3)),

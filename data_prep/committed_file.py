@@ -9,7 +9,7 @@ in memory; :meth:`CommittedFile.commit` writes it to a log beside the file
 next finds either a whole log, and takes what it says, or a broken one, and a file
 that nothing was done to. The order of writes is kept through a power cut as well.
 A log is taken only for the file it was written for: each byte of the file's first
-page must be that of before or that of after the commit, which the log knows.
+page must be that of before or that of after the commit, and the file no shorter.
 
 The one who writes holds a lock on the log, readers share one on the file while
 they read its index, and a commit waits for them. The system frees both when a process
@@ -35,7 +35,8 @@ from data_prep.errors import InputError
 
 _PAGE: Final = 4096
 _MAGIC: Final = b"maeum log 1\n"
-_HEAD: Final = struct.Struct("<12s32sQQ")  # magic, hash of the rest, lengths of its two parts
+_HEAD: Final = struct.Struct("<12s32sQQQ")
+"""Magic, hash of the rest, size of the file, and lengths of the rest's two parts."""
 _ENTRY: Final = struct.Struct("<QI")  # offset in the file, number of bytes
 _SIGNATURE: Final = b"\x89HDF\r\n\x1a\n\x02\x08\x08"
 _END_FIELD: Final = slice(28, 36)
@@ -75,7 +76,7 @@ class CommittedFile(io.RawIOBase):
         try:
             if writable:
                 self._log = self._own_log()
-                self._write_pages(_read_log(self._log, self._first_page()))
+                self._write_pages(_read_log(self._log, self._first_page(), self._size()))
                 self._end = self._committed_end()
             else:
                 with suppress(OSError):  # a file system without locks
@@ -94,7 +95,7 @@ class CommittedFile(io.RawIOBase):
             try:
                 # the last commit's pages, whose log goes now, and what this one refers to
                 os.fdatasync(self._file)
-                _write_log(self._log, self._pages, self._first_page())
+                _write_log(self._log, self._pages, self._first_page(), self._size())
                 self._write_pages(self._pages)
             finally:
                 fcntl.flock(self._file, fcntl.LOCK_UN)
@@ -222,32 +223,32 @@ class CommittedFile(io.RawIOBase):
         except FileNotFoundError:
             return {}
         try:
-            return _read_log(log, self._first_page())
+            return _read_log(log, self._first_page(), self._size())
         finally:
             os.close(log)
 
 
-def _write_log(log: int, pages: dict[int, bytearray], first_page: bytes) -> None:
+def _write_log(log: int, pages: dict[int, bytearray], first_page: bytes, file_size: int) -> None:
     parts: list[bytes | bytearray] = [first_page]
     for number, page in pages.items():
         parts += [_ENTRY.pack(number, len(page)), page]
     body = b"".join(parts)
-    digest = hashlib.sha256(body).digest()
-    content = _HEAD.pack(_MAGIC, digest, len(first_page), len(body) - len(first_page)) + body
+    digest, n_first = hashlib.sha256(body).digest(), len(first_page)
+    content = _HEAD.pack(_MAGIC, digest, file_size, n_first, len(body) - n_first) + body
     written = 0
     while written < len(content):
         written += os.pwrite(log, content[written:], written)
     os.fsync(log)
 
 
-def _read_log(log: int, first_page: bytes) -> dict[int, bytearray]:
+def _read_log(log: int, first_page: bytes, file_size: int) -> dict[int, bytearray]:
     """Pages of a log; none if it is broken, or of another file."""
     head = os.pread(log, _HEAD.size, 0)
     if len(head) < _HEAD.size:
         return {}
-    magic, digest, n_first, n_rest = _HEAD.unpack(head)
+    magic, digest, least_size, n_first, n_rest = _HEAD.unpack(head)
     body = os.pread(log, min(n_first + n_rest, os.fstat(log).st_size), _HEAD.size)
-    if magic != _MAGIC or hashlib.sha256(body).digest() != digest:
+    if magic != _MAGIC or file_size < least_size or hashlib.sha256(body).digest() != digest:
         return {}
     pages: dict[int, bytearray] = {}
     at = n_first

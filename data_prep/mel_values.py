@@ -1,11 +1,12 @@
 """What the numbers of a stored log-mel spectrogram mean: decibels, or decibels shifted or scaled.
 
 The Kakao Arena set states neither; its users treat it as dB, as dB to which 100
-was added, or as ``(dB + 127) / 100``. The three do not overlap: a recording's
-quietest value in dB lies far below zero, shifted it lies about zero with a loudest
-value of tens, scaled everything lies between about 0 and 2. One recording is put
-into a range by its smallest and largest value (:data:`RANGES`); a set has the
-range that at least three quarters of its first recordings fit.
+was added, or as ``(dB + 127) / 100``. The three do not overlap, since Essentia's
+decibels end at -100: a recording's smallest value in dB lies far below zero, shifted it
+lies about zero with a largest value of tens, scaled everything lies between 0.27 and
+about 1.5. Standardised values, and such from 0 to 1, are none of them. One recording is
+put into a range by its smallest and largest value (:data:`RANGES`); a set has the range
+that at least three quarters of its first recordings fit.
 """
 
 from __future__ import annotations
@@ -58,9 +59,9 @@ class ValueRange:
 
 
 RANGES: Final[dict[RangeName, ValueRange]] = {
-    "db": ValueRange("db", "dB", (-250.0, -10.0), (-250.0, 60.0), 1.0, 0.0),
-    "shifted": ValueRange("shifted", "dB + 100", (-9.9, 100.0), (2.6, 160.0), 1.0, -100.0),
-    "scaled": ValueRange("scaled", "(dB + 127) / 100", (-1.3, 2.5), (-1.3, 2.5), 100.0, -127.0),
+    "db": ValueRange("db", "dB", (-250.0, -10.0), (-90.0, 60.0), 1.0, 0.0),
+    "shifted": ValueRange("shifted", "dB + 100", (-9.9, 100.0), (15.0, 160.0), 1.0, -100.0),
+    "scaled": ValueRange("scaled", "(dB + 127) / 100", (0.1, 2.0), (0.3, 2.5), 100.0, -127.0),
 }
 """Every range of a set, by name. A loud sine has some +25 dB in our settings, silence -100."""
 OWN_DB: Final = ValueRange("db", "dB", (-250.0, 60.0), (-250.0, 60.0), 1.0, 0.0)
@@ -175,16 +176,16 @@ def to_decibels(mel: NDArray[np.floating], values: ValueRange) -> NDArray[np.flo
         As :func:`extremes`; or if its values do not fit the range, or hardly differ.
     """
     smallest, largest = extremes(mel)
+    if (largest - smallest) * values.scale < _SILENT_DB:
+        raise UnusableSongError(
+            "silence", f"it is silent: its values differ by less than {_SILENT_DB} dB"
+        )
     if not values.fits(smallest, largest):
         raise UnusableSongError(
             "value range",
             f"its values from {smallest:.4g} to {largest:.4g} do not fit {values.meaning}: "
             f"expected the smallest within {values.smallest[0]:g} to {values.smallest[1]:g}, "
             f"the largest within {values.largest[0]:g} to {values.largest[1]:g}",
-        )
-    if (largest - smallest) * values.scale < _SILENT_DB:
-        raise UnusableSongError(
-            "silence", f"it is silent: its values differ by less than {_SILENT_DB} dB"
         )
     single = mel.astype(np.float32, copy=False)
     if values.scale == 1.0 and values.shift == 0.0:

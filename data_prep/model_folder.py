@@ -128,7 +128,11 @@ def read_card(folder: Path, kind: Kind) -> ModelCard:
             f"this version's {list(EMOTIONS)} (taxonomy {TAXONOMY_VERSION}); export the model again"
         )
     for name, labels in card.labels.items():
-        if name != "six" and list(native_label_set(name).labels) != labels:
+        if name == "source":
+            fits = set(labels) <= set(card.labels)
+        else:
+            fits = name == "six" or list(native_label_set(name).labels) == labels
+        if not fits:
             raise ModelFolderError(
                 f"{path}: the labels of head {name!r} do not fit taxonomy {TAXONOMY_VERSION}; "
                 "export the model again"

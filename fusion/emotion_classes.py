@@ -15,8 +15,7 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_model.heads import SCALES, four_emotions
-from audio_model.labels import group_matrix
+from audio_model.heads import SCALES, four_emotions, group_matrix
 from data_prep.readers.labelled_table import SIX, LabelSet, label_set_of
 from data_prep.taxonomy import EMOTIONS
 from fusion.emotion_scores import TIE

@@ -25,7 +25,8 @@ _PURPOSE: Final = {
         "Hears a recording (16 kHz, 48-band log-mel and 64 semitones) and answers with six "
         "emotions (joy, tension, calm, sadness, anger, neutral). Five small networks in one "
         "ONNX file, each trained without one fold of the data, so that every figure below is out "
-        "of fold."
+        "of fold; beside them, where it is listed below, a published tagger that hears the "
+        "recording as a whole (`embedding.onnx`)."
     ),
 }
 _TEMPERATURE: Final = {

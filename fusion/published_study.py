@@ -27,7 +27,7 @@ import torch
 from numpy.typing import NDArray
 
 from audio_model.backbone_network import BackboneNetworkConfiguration
-from audio_model.heads import DATASET_HEADS, SIX, head_slices, labels_of
+from audio_model.heads import DATASET_HEADS, SIX, head_slices
 from audio_model.input_cache import Clip
 from audio_model.labels import clip_fold
 from audio_model.member_training import train_member
@@ -310,7 +310,7 @@ def _train(run: _Run, folder: Path, epochs_after: int, say: Say) -> dict[str, An
         say=say,
         epochs_after=epochs_after,
     )
-    six = head_slices(labels_of(run.configuration.heads))[SIX]
+    six = head_slices(run.configuration.labels)[SIX]
     held_out, training = (
         answers(network, clips, run.configuration)[:, six] for clips in (run.held_out, run.training)
     )

@@ -30,6 +30,7 @@ ALWAYS_SADNESS: Final = "always sadness"
 HEARD: Final = ("ravdess_song", "emopia", "emotify")
 """What people's labels are told by in sentences: one figure for each data set."""
 
+_DIGITS: Final = 6
 _NAMES: Final = WORDS_FIGURES | PEOPLE_FIGURES
 _PLOTS: Final[dict[str, str]] = {
     name: f"{NAME}_{name}.png" for name in ("words", "sound", "labels")
@@ -85,8 +86,12 @@ class Difference:
     high: float
 
     def __str__(self) -> str:
-        numbers = f"{self.mean:+.3f}, {self.low:+.3f} to {self.high:+.3f}"
-        return f"{_NAMES[self.figure]} ({numbers})"
+        return f"{_NAMES[self.figure]} ({self.numbers})"
+
+    @property
+    def numbers(self) -> str:
+        """Mean and interval."""
+        return f"{self.mean:+z.3f}, {self.low:+z.3f} to {self.high:+z.3f}"
 
 
 def row_name(arm: str, balance: str, *, corrected: bool) -> str:
@@ -203,8 +208,11 @@ class _Pairs:
 
     def difference(self, row: str, base: str, figure: str) -> Difference:
         """Of one figure."""
-        values = [(of[row][figure], of[base][figure]) for of in self._seeds]
-        found = summary_of([own for own, _ in values], [other for _, other in values])
+        # rounded, so that what floats alone make differ is the same
+        own, other = (
+            [round(of[name][figure], _DIGITS) for of in self._seeds] for name in (row, base)
+        )
+        found = summary_of(own, other)
         low, high = found["difference_interval"]
         made = Difference(figure, verdict((low, high)), found["difference"], low, high)
         self.made.append(made)
@@ -230,8 +238,7 @@ def _countered_sentences(pairs: _Pairs, arm: str, heard: Sequence[str]) -> list[
             "lower": "It says sadness less often",
             "none": "Whether it says sadness more or less often cannot be told",
         }
-        numbers = f"{said.mean:+.3f}, {said.low:+.3f} to {said.high:+.3f}"
-        found.append(f"{ways[said.way]} (share of recordings {numbers}).")
+        found.append(f"{ways[said.way]} (share of recordings {said.numbers}).")
     return found
 
 
@@ -298,13 +305,15 @@ def _setting_lines(results: Mapping[str, Any]) -> list[str]:
         "recordings, songs), modulo five; all figures are on the recordings held out.",
         "",
         f"**words**: no open set has words, sound and labels for the same songs, so every "
-        f"recording is given a text. {words['sad_share']:.1%} of them are given one of sadness "
-        "whatever they sound like (the share of the published catalogue), the others one whose "
-        "emotion their sound's label allows. The label is the lyric model's plain answer to the "
-        f"text, six numbers. Texts: test texts that it never learned from; of {read:,} the "
-        f"{kept:,} to which it answers as people do; {words['texts_used']:,.0f} were used by a "
-        f"seed, one at most {words['most_uses']} times. The emotion of the words fits the sound's "
-        f"label in {words['fitting']:.1%} of recordings. **sound**: what people said of the "
+        f"recording is given a text. {words['sad_share']:.1%} of them are given one of sadness, as "
+        "in the published catalogue: those that sound sad and, drawn at random, others whatever "
+        "they sound like; the rest are given one whose emotion their sound's label allows. The "
+        "label is the lyric model's plain answer to the text, six numbers. Texts: test texts that "
+        f"it never learned from; of {read:,} that were read the {kept:,} to which it answers as "
+        "people do, so that the imbalance is one of answers, as the published one is. A seed used "
+        f"{words['texts_used']:,.0f} of them, none more than {words['most_uses']} times. The "
+        f"emotion of the words fits the sound's label in {words['fitting']:.1%} of recordings. "
+        "**sound**: what people said of the "
         "recordings, in the labels of each data set and in the six. One difference follows from "
         "that: the second arm also has a loss on each data set's own labels.",
         "",

@@ -22,8 +22,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from audio_model.heads import group_matrix, group_shares
 from audio_model.input_cache import Clip
-from audio_model.labels import group_matrix, group_shares
 from data_prep.errors import InputError
 from data_prep.model_folder import configuration_hash
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, emotion_index

@@ -17,13 +17,12 @@ from audio_model.decode import decode  # noqa: E402
 from audio_model.examples import Augmentation, Batch, TrainingBatches  # noqa: E402
 from audio_model.heads import (  # noqa: E402
     DATASET_HEADS,
-    HEADS,
+    LABELS,
     N_LOGITS,
+    group_shares,
     head_slices,
-    labels_of,
 )
 from audio_model.input_cache import Clip  # noqa: E402
-from audio_model.labels import group_shares  # noqa: E402
 from audio_model.member_training import MemberTraining, train_member  # noqa: E402
 from audio_model.network import (  # noqa: E402
     MelStatistics,
@@ -275,8 +274,8 @@ def test_save_load_export_round_trip(tmp_path):
     whole = (folder / "model.onnx").stat().st_size
     exporting.halve_weights(folder / "model.onnx")
     assert (folder / "model.onnx").stat().st_size < whole
-    weights = exporting.head_weights(HEADS)
-    card = ModelCard("audio", "toy", labels_of(HEADS), weights, TEN_SECONDS.features())
+    weights = exporting.head_weights(LABELS)
+    card = ModelCard("audio", "toy", LABELS, weights, TEN_SECONDS.features())
     write_card(folder, card)
     predictor = AudioPredictor.load(folder)
     found = predictor.read_members(Windows(*(part.numpy() for part in windows)))

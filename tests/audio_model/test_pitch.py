@@ -62,6 +62,18 @@ def test_amplitude_of_a_tone_by_hand():
     assert notes[69 - c.lowest, 10] == pytest.approx(expected, rel=1e-2)
 
 
+def test_salience_by_hand():
+    # log(1 + 4 * 2 / 2) = log 5 less the mean of seven neighbours, of which it is one and one
+    # other is log(1 + 4 * 0.5 / 2) = log 2; at the edge the neighbours beyond count as zero
+    notes = np.zeros((64, 1), dtype=np.float32)
+    notes[0], notes[2], notes[20] = 2.0, 0.5, 2.0
+    found = salience(notes, 2.0)[:, 0]
+    assert found[0] == pytest.approx(np.log(5) - (np.log(5) + np.log(2)) / 7, abs=1e-6)
+    assert found[20] == pytest.approx(6 / 7 * np.log(5), abs=1e-6)
+    assert found[1] == 0.0
+    assert found[40] == 0.0
+
+
 def test_settings_and_waveforms_are_checked():
     with pytest.raises(InputError, match="mono waveform"):
         note_spectrogram(np.zeros((2, 100), np.float32))

@@ -137,21 +137,32 @@ def test_what_was_not_committed_is_gone(tmp_path):
 def test_a_log_of_another_file_is_not_taken(tmp_path):
     path = make(tmp_path / "a.h5")
     add_rows(path, 1)
-    earlier = path.read_bytes()
+    earlier, log = path.read_bytes(), tmp_path / ".a.h5.log"
 
     def work() -> None:
-        committed_file.os.pwrite = dying_at(10)
-        add_rows(path, 3)
+        raw = CommittedFile(path, writable=True)
+        with h5py.File(raw, "r+", libver=VERSIONS) as file:
+            file["rows"].resize(5, axis=0)
+            file["rows"][3:] = 1.0
+            file["sum"][()] = 2500.0
+            file.flush()
+            raw.commit()
+            os.kill(os.getpid(), signal.SIGKILL)
 
     assert in_child(work) == -signal.SIGKILL
-    log = tmp_path / ".a.h5.log"
-    assert log.stat().st_size > 0
-    with h5py.File(path, "w", libver=VERSIONS) as file:  # somebody makes it anew
-        file["rows"] = np.ones((7, 500))
+    left, later = log.read_bytes(), path.read_bytes()
+    path.write_bytes(earlier + later[len(earlier) :])  # new rows were there, and nothing else
+    assert whole(path) == 5
+    path.write_bytes(earlier)  # somebody took a copy from before
+    assert whole(path) == 3
+    with h5py.File(path, "w", libver=VERSIONS) as file:  # somebody made it anew
+        file.create_dataset("rows", (7, 500), "f8", maxshape=(None, 500), chunks=(1, 500))
+        file["rows"][...] = 1.0
         file["sum"] = 3500.0
     assert whole(path) == 7
-    path.write_bytes(earlier)  # or takes the copy made before
-    assert whole(path) == 3
+    log.write_bytes(left)
+    add_rows(path, 1)
+    assert whole(path) == 10
 
 
 def test_one_writer_at_a_time(tmp_path):

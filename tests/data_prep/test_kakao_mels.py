@@ -194,10 +194,9 @@ def test_files_that_are_no_mel(content, reason, error):
 
 
 def until_damage(path: Path) -> tuple[list[str | None], str]:
-    found = []
+    found: list[str | None] = []
     with pytest.raises(InputError) as caught:
-        for song in read_tar(path):
-            found.append(song.id)
+        found.extend(song.id for song in read_tar(path))
     message = str(caught.value)
     assert str(path) in message
     assert "download it again" in message
@@ -267,6 +266,9 @@ def test_an_empty_tar_is_fine(tmp_path):
 
 
 def test_unpacked_folders(tmp_path):
+    parent = tmp_path
+    tmp_path = tmp_path / "arena_mel"
+    tmp_path.mkdir()
     for song in (1000, 2, 10, 1):
         path = tmp_path / arena_name(song)
         path.parent.mkdir(exist_ok=True)
@@ -277,7 +279,7 @@ def test_unpacked_folders(tmp_path):
     (tmp_path / "pictures").mkdir()
     folders = song_folders_in(tmp_path)
     assert folders == [tmp_path / "0", tmp_path / "1"]
-    assert song_folders_in(tmp_path.parent) == folders
+    assert song_folders_in(parent) == folders
     found = list(read_folder(tmp_path / "0", known={"10"}))
     assert ids(found) == ["1", "2", "3", None]
     np.testing.assert_array_equal(found[1].array(), arena_mel(2))

@@ -68,7 +68,7 @@ def test_figures_against_people_by_hand() -> None:
     ]
     answers = np.array([GLAD, GLAD, CROSS, SAD, GLAD, CROSS])
     figures = people_figures(clips, answers)
-    assert list(figures) == [name for name in sorted(PEOPLE_FIGURES, key=list(figures).index)]
+    assert set(figures) == set(PEOPLE_FIGURES)
     assert figures["ravdess_song"] == pytest.approx((2 / 3 + 0) / 2)
     # tension or anger is Q2, and the calm one is answered by sadness: of Q2, Q3 and Q4 one is right
     assert figures["emopia"] == pytest.approx(1 / 3)
@@ -98,7 +98,7 @@ def test_published_rows_of_made_up_vectors(tmp_path, monkeypatch) -> None:
 
 def test_published_vectors_that_do_not_fit(tmp_path, monkeypatch) -> None:
     monkeypatch.setenv(VARIABLE, str(tmp_path))
-    with pytest.raises(MissingDataError, match="published_vectors/2015lyric.npy"):
+    with pytest.raises(MissingDataError, match="published_vectors/2015lyric"):
         PublishedVectors.read()
     write_vectors(tmp_path, [SAD, SAD], [SAD])
     with pytest.raises(InputError, match="words of 2 songs, sound of 1"):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,13 +17,17 @@ pytest.importorskip("matplotlib", reason="matplotlib is in the extra `train`")
 from typer.testing import CliRunner  # noqa: E402
 
 from app.cli import app  # noqa: E402
-from audio_model.heads import head_labels  # noqa: E402
 from audio_model.input_cache import Clip  # noqa: E402
 from audio_model.windows import Spectra  # noqa: E402
 from data_prep.data_folder import VARIABLE  # noqa: E402
 from data_prep.errors import InputError  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
-from fusion import published_study, published_words  # noqa: E402
+from fusion import (  # noqa: E402
+    evaluation_plots,
+    published_study,
+    published_study_report,
+    published_words,
+)
 from fusion.evaluation_lyrics import LyricTask  # noqa: E402
 from fusion.published_study import PublishedSettings, corrected, study  # noqa: E402
 from fusion.published_study_report import CONSTANT_PEOPLE, CONSTANT_WORDS, NAME  # noqa: E402
@@ -88,7 +91,7 @@ class Reader:
 
 
 @pytest.fixture
-def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNamespace]:
+def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Recordings, texts and trainings without any work; ``trained`` names what was trained."""
     labels = np.repeat(np.arange(6), 4)
     texts = [f"{EMOTIONS[e]} {i}" for i, e in enumerate(labels)]
@@ -101,7 +104,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNames
         state.trained.append((title, len(clips), configuration, epochs_after))
         folder.mkdir(parents=True)
         (folder / "last.ckpt").write_text("weights")
-        n_logits = sum(len(head_labels(head)) for head in configuration.heads)
+        n_logits = sum(len(labels) for labels in configuration.labels.values())
         return Hearing(n_logits, hears=title.startswith("sound"))
 
     def fold(clip: Clip) -> int | None:
@@ -113,14 +116,19 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[SimpleNames
     monkeypatch.setattr(published_study, "load_clips", lambda work: state.clips)
     monkeypatch.setattr(published_study, "clip_fold", fold)
     monkeypatch.setattr(published_study, "train_member", train)
-    yield state
+    # matplotlib takes most of a toy study's time: one test draws
+    monkeypatch.setattr(published_study_report, "plot_bars", lambda *_: None)
+    return state
 
 
 def run(folder: Path, said: list[str], out: str = "out") -> dict:
     return study(folder / out, folder / "work", SETTINGS, predictor=Reader(), say=said.append)
 
 
-def test_the_whole_study(toy: SimpleNamespace, tmp_path: Path) -> None:
+def test_the_whole_study(
+    toy: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(published_study_report, "plot_bars", evaluation_plots.plot_bars)
     said: list[str] = []
     results = run(tmp_path, said)
     assert results == json.loads((tmp_path / "out" / f"{NAME}.json").read_text(encoding="utf-8"))
@@ -133,8 +141,9 @@ def test_the_whole_study(toy: SimpleNamespace, tmp_path: Path) -> None:
     # four folds of five of sixty recordings; epochs of the runs still to come
     assert {n for _, n, *_ in toy.trained} == {48}
     assert [after for *_, after in toy.trained] == list(range(RUNS - 1, -1, -1))
-    heads = {title.partition(",")[0]: c.heads for title, _, c, _ in toy.trained}
-    assert heads == {"words": ("six",), "sound": ("ravdess_song", "emotify", "quadrants", "six")}
+    heads = {title.partition(",")[0]: list(c.labels) for title, _, c, _ in toy.trained}
+    assert heads["words"] == ["six"]
+    assert heads["sound"] == ["ravdess_song", "emotify", "quadrants", "six", "source"]
     assert {c.balance for *_, c, _ in toy.trained} == {"none", "weights"}
 
     rows = results["rows"]

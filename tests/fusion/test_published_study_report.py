@@ -84,6 +84,13 @@ def test_intervals_are_of_paired_differences() -> None:
     assert "EMOPIA macro-F1 (+0.300, -0.971 to +1.571)" in found[0]
 
 
+def test_what_floats_alone_make_differ_is_the_same() -> None:
+    seeds = seeds_of({("sound", "emotify"): [0.5 - 1e-8, 0.5 - 1e-8]})
+    found = told(seeds)["The same network on labels that people gave to sound"]
+    assert "cannot be told from" in found[0]
+    assert "Emotify mean r (+0.000, +0.000 to +0.000)" in found[0]
+
+
 def test_the_conclusions_follow_the_numbers() -> None:
     better = {("sound", figure): [0.8, 0.8] for figure in HEARD}
     found = told(seeds_of(better))
