@@ -21,7 +21,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -432,15 +431,6 @@ def _limited(source: _Source, limit_s: float | None) -> Iterator[NDArray[np.floa
             return
 
 
-def _read_ahead(blocks: Iterator[NDArray[np.float32]]) -> Iterator[NDArray[np.float32]]:
-    """The same blocks; the next one is decoded while its predecessor is worked on."""
-    with ThreadPoolExecutor(1, "decoder") as decoder:
-        following = decoder.submit(next, blocks, None)
-        while (block := following.result()) is not None:
-            following = decoder.submit(next, blocks, None)
-            yield block
-
-
 @dataclass
 class _Collector:
     """Resamples blocks to a rate and replaces what is not a number."""
@@ -455,7 +445,7 @@ class _Collector:
         parts: list[NDArray[np.float32]] = []
         stream: soxr.ResampleStream | None = None
         try:
-            for block in _read_ahead(_limited(source, limit_s)):
+            for block in _limited(source, limit_s):
                 if stream is None and source.rate != self.sample_rate:
                     stream = soxr.ResampleStream(source.rate, self.sample_rate, 1, dtype="float32")
                 self.n_read += block.size

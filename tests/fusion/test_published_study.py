@@ -17,6 +17,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is in the extra `train`")
 from typer.testing import CliRunner  # noqa: E402
 
 from app.cli import app  # noqa: E402
+from audio_model.heads import head_slices  # noqa: E402
 from audio_model.input_cache import Clip  # noqa: E402
 from audio_model.windows import Spectra  # noqa: E402
 from data_prep.data_folder import VARIABLE  # noqa: E402
@@ -63,18 +64,19 @@ def toy_clips() -> list[Clip]:
 class Hearing(torch.nn.Module):
     """Answers what the level says; or sadness, nearly always and most of all to sadness."""
 
-    def __init__(self, n_logits: int, hears: bool) -> None:
+    def __init__(self, labels: dict[str, list[str]], hears: bool) -> None:
         super().__init__()
-        self.n_logits, self.hears = n_logits, hears
+        self.n_logits = sum(len(names) for names in labels.values())
+        self.six, self.hears = head_slices(labels)["six"], hears
 
     def forward(self, log_mel, *others):
         assert not others[0].numel(), "the front end has no note spectrograms"
         emotions = ((-10.0 - log_mel.mean(dim=(1, 2))) / 5.0).round().long()
         logits = torch.zeros(len(log_mel), self.n_logits)
         six = torch.nn.functional.one_hot(emotions, 6).float()
-        logits[:, -6:] = (8.0 if self.hears else 0.5) * six
+        logits[:, self.six] = (8.0 if self.hears else 0.5) * six
         if not self.hears:
-            logits[:, -6 + SADNESS] += 3.0
+            logits[:, self.six.start + SADNESS] += 3.0
         return logits
 
 
@@ -104,8 +106,7 @@ def toy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         state.trained.append((title, len(clips), configuration, epochs_after))
         folder.mkdir(parents=True)
         (folder / "last.ckpt").write_text("weights")
-        n_logits = sum(len(labels) for labels in configuration.labels.values())
-        return Hearing(n_logits, hears=title.startswith("sound"))
+        return Hearing(configuration.labels, hears=title.startswith("sound"))
 
     def fold(clip: Clip) -> int | None:
         number = clip.id.rpartition("-")[2]
