@@ -17,13 +17,13 @@ from app.training_options import (
     SeedOption,
     ThreadsOption,
     WorkOption,
+    fold_numbers,
     given,
     made,
     needs_extra,
     refuse_options,
     say,
 )
-from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from audio_model.training_configuration import TrainingConfiguration
@@ -154,7 +154,7 @@ def train_audio(
 
         if threads is not None:
             torch.set_num_threads(threads)
-        chosen = _folds(folds)
+        chosen = fold_numbers(folds)
         own = {"label_set": label_set, "label_column": label_column, "group_column": group_column}
         sources = RecordingSources(
             datasets=_names(data, alone=table is None),
@@ -202,17 +202,6 @@ def _names(data: str | None, *, alone: bool) -> tuple[str, ...]:
         return tuple(DATASET_HEADS) if alone else ()
     names = (name.strip() for name in data.split(","))
     return tuple(dict.fromkeys(name for name in names if name))
-
-
-def _folds(folds: str | None) -> list[int] | None:
-    if folds is None:
-        return None
-    try:
-        return [int(fold) for fold in folds.split(",")]
-    except ValueError as error:
-        raise InputError(
-            f"--folds {folds!r}: expected numbers from 0 to 4, with commas between"
-        ) from error
 
 
 def _of(

@@ -216,12 +216,23 @@ def pretrain_audio(
         int | None,
         typer.Option("--workers", min=0, help="Processes that read recordings (0)."),
     ] = None,
+    without_fold: Annotated[
+        int | None,
+        typer.Option(
+            "--without-fold",
+            metavar="N",
+            min=0,
+            max=4,
+            help="Leave out the recordings of a fold, 0 to 4: for figures on what was not heard.",
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
             "--out",
             metavar="FOLDER",
-            help="Backbone folder to write (audio/backbones/NAME in --work if not given).",
+            help="Backbone folder to write (audio/backbones/NAME in --work if not given, with "
+            "-without-fold-N after it).",
         ),
     ] = None,
     seed: SeedOption = 1,
@@ -254,11 +265,13 @@ def pretrain_audio(
         names = _audio_datasets(data, stored=bool(store))
         stored = [clip for path in store or [] for clip in open_store(path)]
         clips, labelled = _labelled(work, names)
+        left = "" if without_fold is None else f"-without-fold-{without_fold}"
         pretrained = pretrain(
             [*clips, *stored],
-            out or work / "audio" / "backbones" / configuration.backbone,
+            out or work / "audio" / "backbones" / f"{configuration.backbone}{left}",
             configuration,
             labelled=labelled,
+            without_fold=without_fold,
             say=say,
             threads=threads,
         )

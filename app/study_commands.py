@@ -15,6 +15,7 @@ from app.training_options import (
     DEFAULT_WORK,
     ThreadsOption,
     WorkOption,
+    fold_numbers,
     given,
     needs_extra,
     say,
@@ -92,4 +93,63 @@ def study_published_audio(
 
         settings = PublishedSettings(**given(seeds=seeds, epochs=epochs, batches=batches))
         study(out, work, settings, threads=threads, say=say)
+    sys.stdout.write((out / f"{NAME}.md").read_text(encoding="utf-8"))
+
+
+@study_app.command("audio")
+def study_audio(
+    out: StudyOutOption,
+    work: WorkOption = DEFAULT_WORK,
+    seeds: Annotated[
+        int | None, typer.Option("--seeds", help="Runs of each row and fold, two or more (3).")
+    ] = None,
+    folds: Annotated[
+        str | None,
+        typer.Option("--folds", metavar="N,…", help="Folds to hold out, some of 0 to 4 (all)."),
+    ] = None,
+    rows: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--rows",
+            metavar="NAME",
+            help="A row, as 'joint'; once for each that is wanted (all).",
+        ),
+    ] = None,
+    simclr: Annotated[
+        Path | None,
+        typer.Option(
+            "--simclr",
+            metavar="FOLDER",
+            help="A backbone that `maeum pretrain audio` made, best --without-fold one of --folds: "
+            "frozen, trained further and from nothing.",
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option("--epochs", help="Epochs of each training (10).")
+    ] = None,
+    batches: Annotated[
+        int | None, typer.Option("--batches", help="Batches in an epoch, of 64 windows (40).")
+    ] = None,
+    threads: ThreadsOption = None,
+) -> None:
+    """Sound models: one network or three, with and without the embedding, SimCLR or nothing.
+
+    Needs `maeum prepare audio`, for the embedding with --tagger. Goes on where it was
+    interrupted: what is finished is kept in --work.
+    """
+    with needs_extra("study audio"):
+        from fusion.audio_study import AudioStudySettings, study
+        from fusion.audio_study_report import NAME
+
+        chosen = fold_numbers(folds)
+        settings = AudioStudySettings(
+            **given(
+                seeds=seeds,
+                folds=None if chosen is None else tuple(chosen),
+                rows=None if not rows else tuple(rows),
+                epochs=epochs,
+                batches=batches,
+            )
+        )
+        study(out, work, settings, simclr=simclr, threads=threads, say=say)
     sys.stdout.write((out / f"{NAME}.md").read_text(encoding="utf-8"))

@@ -59,6 +59,24 @@ def given(**options: Any) -> dict[str, Any]:
     return {name: value for name, value in options.items() if value is not None}
 
 
+def fold_numbers(folds: str | None) -> list[int] | None:
+    """The folds that an option names, separated by commas; ``None`` if it was not given.
+
+    Raises
+    ------
+    InputError
+        If one is no number.
+    """
+    if folds is None:
+        return None
+    try:
+        return [int(fold) for fold in folds.split(",")]
+    except ValueError as error:
+        raise InputError(
+            f"--folds {folds!r}: expected numbers from 0 to 4, with commas between"
+        ) from error
+
+
 def refuse_options(options: dict[str, Any], reason: str) -> None:
     """Refuse options that mean nothing here.
 

@@ -20,7 +20,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from audio_model.heads import DATASET_HEADS, group_shares, head_labels
-from audio_model.input_cache import Clip
+from audio_model.recording import Recording
 from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra, filled
 
 
@@ -113,7 +113,7 @@ def _varied(
 
 
 def _embedding(
-    clip: Clip, random: np.random.Generator, front_end: FrontEnd
+    clip: Recording, random: np.random.Generator, front_end: FrontEnd
 ) -> NDArray[np.floating[Any]]:
     """Embedding of a recording: the mean of some of its patches, as serving hears some."""
     if front_end.embedding is None:
@@ -168,7 +168,7 @@ class TrainingBatches(Dataset[Batch]):
 
     def __init__(
         self,
-        clips: Sequence[Clip],
+        clips: Sequence[Recording],
         shares: Mapping[str, int],
         n_batches: int,
         augmentation: Augmentation,
@@ -223,7 +223,7 @@ class TrainingBatches(Dataset[Batch]):
         return Batch(*(torch.from_numpy(array) for array in arrays))
 
 
-def _drawn(clips: Sequence[Clip], wanted: int, random: np.random.Generator) -> list[Clip]:
+def _drawn(clips: Sequence[Recording], wanted: int, random: np.random.Generator) -> list[Recording]:
     """Permutation after permutation of the clips, as many as are wanted."""
     rounds = [random.permutation(len(clips)) for _ in range(-(-wanted // len(clips)))]
     return [clips[i] for i in np.concatenate(rounds)[:wanted]]

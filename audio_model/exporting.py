@@ -29,10 +29,10 @@ from audio_model.heads import (
     probabilities,
     served_six,
 )
-from audio_model.input_cache import Clip
 from audio_model.labels import clip_fold
 from audio_model.member_training import EmotionNetwork
 from audio_model.network import Members, SoundNetwork
+from audio_model.recording import Recording
 from audio_model.training import (
     EMBEDDED_RUN,
     N_MEMBERS,
@@ -160,10 +160,10 @@ def _write_embedding(work: Path, folder: Path) -> None:
 
 def cross_answers(
     network: AllMembers,
-    clips: Sequence[Clip],
+    clips: Sequence[Recording],
     folds: Sequence[int],
     configuration: TrainingConfiguration,
-) -> tuple[list[Clip], NDArray[np.float32]]:
+) -> tuple[list[Recording], NDArray[np.float32]]:
     """Probabilities of all heads for each clip by the member that never heard it.
 
     Parameters
@@ -178,7 +178,7 @@ def cross_answers(
     The clips of these folds, and an array (n_clips, n_logits).
     """
     slices = head_slices(configuration.labels)
-    kept: list[Clip] = []
+    kept: list[Recording] = []
     found: list[NDArray[np.float32]] = []
     with torch.no_grad():
         for clip in clips:
@@ -193,7 +193,7 @@ def cross_answers(
 
 
 def fit_temperature(
-    clips: Sequence[Clip],
+    clips: Sequence[Recording],
     six: NDArray[np.float32],
     datasets: Mapping[str, str] = DATASET_HEADS,
     grid: Sequence[float] | None = None,
@@ -220,7 +220,7 @@ def fit_temperature(
     return float(temperatures[int(np.argmin(losses))])
 
 
-def _prior(clips: Sequence[Clip], six: NDArray[np.float32]) -> list[float]:
+def _prior(clips: Sequence[Recording], six: NDArray[np.float32]) -> list[float]:
     """Mean answer, every data set counting alike."""
     total = np.zeros(N_EMOTIONS)
     datasets = {clip.dataset for clip in clips}
@@ -230,7 +230,7 @@ def _prior(clips: Sequence[Clip], six: NDArray[np.float32]) -> list[float]:
     return [round(float(p), 6) for p in total / total.sum()]
 
 
-def _training_data(clips: Sequence[Clip], *, embedding: bool) -> list[TrainingData]:
+def _training_data(clips: Sequence[Recording], *, embedding: bool) -> list[TrainingData]:
     from data_prep.readers import emopia, emotify, ravdess_song
 
     licences = {

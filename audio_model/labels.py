@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 
 from audio_model.heads import DATASET_HEADS
-from audio_model.input_cache import Clip
+from audio_model.recording import Recording
 from data_prep.splits import N_FOLDS, fold_of, split_of
 
 
-def clip_fold(clip: Clip) -> int | None:
+def clip_fold(clip: Recording) -> int | None:
     """Fold 0..4 of a clip; ``None`` for EMOPIA's validation split, which has none.
 
     The folds of our data sets are committed files; those of a user's own recordings

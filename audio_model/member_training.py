@@ -32,9 +32,9 @@ from audio_model.heads import (
     head_labels,
     head_slices,
 )
-from audio_model.input_cache import Clip
 from audio_model.lightning_run import EpochProgress, fit
 from audio_model.network import NetworkConfiguration, SoundNetwork
+from audio_model.recording import Recording
 from audio_model.training_configuration import TrainingConfiguration
 from audio_model.windows import Windows
 from data_prep.model_folder import configuration_hash
@@ -82,7 +82,7 @@ class MemberTraining(lightning.LightningModule):
     def __init__(
         self,
         network: EmotionNetwork,
-        clips: Sequence[Clip],
+        clips: Sequence[Recording],
         configuration: TrainingConfiguration,
         seed: int,
     ) -> None:
@@ -227,7 +227,7 @@ def _inverse(shares: NDArray[np.float32]) -> Tensor:
 
 
 def _scale_windows(
-    clips: Sequence[Clip], configuration: TrainingConfiguration, at_most: int = 2_000
+    clips: Sequence[Recording], configuration: TrainingConfiguration, at_most: int = 2_000
 ) -> list[Tensor]:
     """Two windows of every clip (of so many at most), to standardise statistics with."""
     every = max(1, len(clips) // at_most)
@@ -240,7 +240,7 @@ def _scale_windows(
 
 def train_member(
     folder: Path,
-    clips: Sequence[Clip],
+    clips: Sequence[Recording],
     configuration: TrainingConfiguration,
     *,
     seed: int,

@@ -23,7 +23,9 @@ from numpy.typing import NDArray
 
 from audio_model.backbones import Backbone
 from audio_model.baseline import classify, regress
-from audio_model.views import Recording, read_log_mel, recording_fold
+from audio_model.labels import clip_fold
+from audio_model.recording import Recording
+from audio_model.views import read_log_mel
 from data_prep.errors import InputError
 from data_prep.metrics import accuracy, balanced_accuracy, constant_prediction, macro_f1, pearson_r
 from data_prep.splits import N_FOLDS
@@ -106,11 +108,11 @@ def probe(features: NDArray[np.float32], clips: Sequence[Recording]) -> ProbeRep
         raise InputError(f"features of shape {features.shape} of {len(clips)} recordings")
     rows_of: dict[str, list[int]] = {}
     for row, clip in enumerate(clips):
-        if clip.shares.size and recording_fold(clip) is not None:
+        if clip.shares.size and clip_fold(clip) is not None:
             rows_of.setdefault(clip.dataset, []).append(row)
     found = []
     for dataset, rows in rows_of.items():
-        folds = np.array([recording_fold(clips[row]) for row in rows])
+        folds = np.array([clip_fold(clips[row]) for row in rows])
         if len(np.unique(folds)) < 2:
             continue
         shares = np.stack([clips[row].shares for row in rows])
@@ -243,7 +245,7 @@ def sample(clips: Sequence[Recording], at_most: int, seed: int) -> list[Recordin
     """A fixed choice of recordings that can be probed, at most so many of each data set."""
     by_dataset: dict[str, list[Recording]] = {}
     for clip in clips:
-        if clip.shares.size and recording_fold(clip) is not None:
+        if clip.shares.size and clip_fold(clip) is not None:
             by_dataset.setdefault(clip.dataset, []).append(clip)
     random = np.random.default_rng(seed)
     chosen: list[Recording] = []

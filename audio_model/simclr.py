@@ -30,9 +30,11 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from audio_model.backbones import MIN_FRAMES, Backbone, describe, make_backbone, save_backbone
+from audio_model.labels import clip_fold
 from audio_model.lightning_run import PRECISIONS, Precision, fit
 from audio_model.log_mel import KAKAO
 from audio_model.probing import ProbeCallback, ProbeReport
+from audio_model.recording import Recording
 from audio_model.view_augmentation import (
     InputMemory,
     Normalisation,
@@ -41,15 +43,14 @@ from audio_model.view_augmentation import (
     by_batch,
 )
 from audio_model.views import (
-    Recording,
     ViewBatches,
     Views,
     read_log_mel,
-    recording_fold,
     two_crops,
 )
 from data_prep.errors import InputError, MissingDataError
 from data_prep.model_folder import checkout_commit, configuration_hash
+from data_prep.splits import N_FOLDS
 
 _SCALED_BY: Final = 512  # recordings that the scales are fitted on
 _QUIET_S: Final = 60.0  # without a line of progress
@@ -373,6 +374,7 @@ def pretrain(
     configuration: SimclrConfiguration | None = None,
     *,
     labelled: Sequence[Recording] = (),
+    without_fold: int | None = None,
     hop_s: float = 1.0 / KAKAO.frames_per_second,
     say: Callable[[str], None] = print,
     threads: int | None = None,
@@ -389,6 +391,9 @@ def pretrain(
         and ``probe.jsonl`` lie in a folder of the run in it.
     labelled
         Recordings that the features are probed on.
+    without_fold
+        Fold whose recordings are left out as well, for figures on them that owe nothing to
+        having heard them; kept as ``held_out_fold`` in what is said of the weights.
     hop_s
         Seconds from frame to frame, for the description of the backbone.
     say
@@ -401,12 +406,14 @@ def pretrain(
     MissingDataError
         If there are fewer than two recordings.
     InputError
-        If the backbone cannot be made, or no recording can be used.
+        If the backbone cannot be made, the fold is not 0..4, or no recording can be used.
     """
     c = configuration or SimclrConfiguration()
+    if without_fold is not None and not 0 <= without_fold < N_FOLDS:
+        raise InputError(f"--without-fold {without_fold}: expected one of 0 to {N_FOLDS - 1}")
     if threads:
         torch.set_num_threads(threads)
-    clips = [clip for clip in clips if recording_fold(clip) is not None]
+    clips = [clip for clip in clips if clip_fold(clip) not in (None, without_fold)]
     if len(clips) < 2:
         raise MissingDataError(
             f"{len(clips)} recordings to pretrain on, at least two are needed: run "
@@ -458,6 +465,7 @@ def pretrain(
             "configuration": asdict(c),
             "recordings": counts,
             "left_out": len(module.left_out),
+            "held_out_fold": without_fold,
             "probe": report and report.figures(),
             "commit": checkout_commit(),
         },

@@ -43,6 +43,7 @@ from audio_model.input_cache import prepare as prepare
 from audio_model.labels import clip_fold
 from audio_model.member_training import EmotionNetwork, make_network, train_member
 from audio_model.network import NetworkConfiguration
+from audio_model.recording import Recording
 from audio_model.tag_embedding import MUSICNN
 from audio_model.training_configuration import TrainingConfiguration, configuration_from
 from audio_model.windows import WITH_EMBEDDING
@@ -63,7 +64,7 @@ def load_clips(work: Path) -> list[Clip]:
 
 @torch.no_grad()
 def answers(
-    network: nn.Module, clips: Sequence[Clip], configuration: TrainingConfiguration
+    network: nn.Module, clips: Sequence[Recording], configuration: TrainingConfiguration
 ) -> NDArray[np.float32]:
     """Probabilities of all heads, mean over a clip's windows: (n_clips, n_logits)."""
     slices = head_slices(configuration.labels)
@@ -80,7 +81,7 @@ def _mean_r(wanted: NDArray[np.float32], got: NDArray[np.float32]) -> float:
 
 
 def scores(
-    clips: Sequence[Clip],
+    clips: Sequence[Recording],
     probability: NDArray[np.float32],
     datasets: Mapping[str, str] = DATASET_HEADS,
     labels: Mapping[str, Sequence[str]] = LABELS,
@@ -159,7 +160,7 @@ def train(
     work: Path,
     *,
     run: str = EMBEDDED_RUN,
-    clips: Sequence[Clip] | None = None,
+    clips: Sequence[Recording] | None = None,
     folds: Sequence[int] | None = None,
     seed: int = 1,
     recipes: Sequence[TrainingConfiguration] = RECIPES,

@@ -13,16 +13,12 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from numpy.typing import NDArray
-
-from audio_model import input_cache, windows
+from audio_model import input_cache
 from audio_model.heads import DATASET_HEADS, SIX
-from audio_model.input_cache import Clip
 from audio_model.log_mel import KAKAO, MelConfiguration
-from audio_model.windows import FrontEnd, Spectra
+from audio_model.recording import Recording, StoredRecording
 from data_prep.errors import InputError, MissingDataError
 from data_prep.readers.labelled_table import label_set_of, open_recording_table
 
@@ -31,31 +27,6 @@ if TYPE_CHECKING:
 
 RECORDINGS_NAME: Final = "recordings.json"
 _SHOWN: Final = 3
-
-
-@dataclass(frozen=True, eq=False)
-class StoredRecording:
-    """A labelled song of a store; the attributes of :class:`audio_model.input_cache.Clip`."""
-
-    dataset: str
-    id: str
-    group: str
-    shares: NDArray[np.float32]
-    store: MelStore
-    configuration: MelConfiguration
-    patches: NDArray[np.float16] | None = None
-
-    @property
-    def spectra(self) -> Spectra:
-        """Levelled, read now; log-mel alone."""
-        front_end = FrontEnd(self.configuration, pitch=None)
-        raw = Spectra.without_notes(self.store.log_mel(self.id).astype(np.float32))
-        (levelled,) = windows.levelled([raw], front_end)
-        return levelled.astype(np.float16)
-
-    def windows(self, front_end: FrontEnd) -> windows.Windows:
-        """The windows that serving would cut."""
-        return windows.cut([self.spectra], front_end)
 
 
 @dataclass(frozen=True)
@@ -128,7 +99,7 @@ class RecordingSources:
             )
         return configuration
 
-    def load(self, work: Path, say: Callable[[str], None] = print) -> list[Clip]:
+    def load(self, work: Path, say: Callable[[str], None] = print) -> list[Recording]:
         """The recordings.
 
         Raises
@@ -136,10 +107,12 @@ class RecordingSources:
         MissingDataError, InputError
             If the cache, the store or the table is not there or cannot be used.
         """
-        clips = [clip for name in self.datasets for clip in input_cache.load(work, name)]
+        found: list[Recording] = []
+        for name in self.datasets:
+            found.extend(input_cache.load(work, name))
         if self.store is not None and self.table is not None:
-            clips.extend(cast(list[Clip], self._own(Path(self.store), Path(self.table), say)))
-        return clips
+            found.extend(self._own(Path(self.store), Path(self.table), say))
+        return found
 
     def _own(self, store: Path, table: Path, say: Callable[[str], None]) -> list[StoredRecording]:
         from data_prep.mel_store import MelStore
@@ -167,7 +140,7 @@ class RecordingSources:
                 continue
             found.append(
                 StoredRecording(
-                    self.own, row.text, row.group or row.text, row.shares, opened, configuration
+                    self.own, row.text, opened, configuration, row.group or "", row.shares
                 )
             )
         if problems:

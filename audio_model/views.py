@@ -1,16 +1,13 @@
 """What pretraining reads: two crops of each of a batch of recordings, without labels.
 
-A recording is anything that has what a :class:`~audio_model.input_cache.Clip` has;
-:class:`StoredClip` is one of a store of mels. Its log-mel is read when a batch needs
-it, and not kept.
+A recording's log-mel is read when a batch needs it, and not kept.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,85 +15,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import Dataset
 
-from audio_model import windows
-from audio_model.input_cache import Clip
-from audio_model.labels import clip_fold
 from audio_model.log_mel import KAKAO
-from audio_model.windows import FrontEnd, Spectra
+from audio_model.recording import Recording, StoredRecording
 from data_prep.errors import InputError
 
-_LOG_MEL_ALONE: Final = FrontEnd(pitch=None)
 
-
-class Store(Protocol):
-    """What is asked of a store of mels, as :class:`data_prep.mel_store.MelStore`."""
-
-    @property
-    def ids(self) -> Sequence[str]:
-        """Ids of the songs."""
-
-    def log_mel(self, song_id: str, /) -> NDArray[np.float16]:
-        """Spectrogram (n_mels, n_frames) in dB."""
-
-
-class Recording(Protocol):
-    """What is asked of a recording, as :class:`audio_model.input_cache.Clip`."""
-
-    @property
-    def dataset(self) -> str:
-        """Name of the data set."""
-
-    @property
-    def id(self) -> str:
-        """Unique within the data set."""
-
-    @property
-    def group(self) -> str:
-        """Singer, recording or song: what may sound alike for reasons of its own."""
-
-    @property
-    def shares(self) -> NDArray[np.float32]:
-        """Native labels (n_native,); empty if there are none."""
-
-    @property
-    def spectra(self) -> Spectra:
-        """Levelled spectra."""
-
-
-@dataclass(frozen=True, eq=False)
-class StoredClip:
-    """A song of a store as a recording without labels, which is its own group."""
-
-    dataset: str
-    id: str
-    store: Store
-
-    @property
-    def group(self) -> str:
-        """The song itself."""
-        return self.id
-
-    @property
-    def shares(self) -> NDArray[np.float32]:
-        """None."""
-        return np.zeros(0, dtype=np.float32)
-
-    @property
-    def spectra(self) -> Spectra:
-        """Read now; log-mel alone."""
-        log_mel = self.store.log_mel(self.id).astype(np.float32)
-        if not np.isfinite(log_mel).all():
-            raise InputError("some values of the log-mel are not finite")
-        (levelled,) = windows.levelled([Spectra.without_notes(log_mel)], _LOG_MEL_ALONE)
-        return levelled.astype(np.float16)
-
-
-def recording_fold(recording: Recording) -> int | None:
-    """Fold 0..4; ``None`` for EMOPIA's validation split, which nothing is trained on."""
-    return clip_fold(cast(Clip, recording))  # it asks for data set and group alone
-
-
-def open_store(path: Path) -> list[StoredClip]:
+def open_store(path: Path) -> list[StoredRecording]:
     """All songs of a store of mels, under its file's name as data set.
 
     Raises
@@ -115,7 +39,7 @@ def open_store(path: Path) -> list[StoredClip]:
         )
     if not store.ids:
         raise InputError(f"{path} holds no song")
-    return [StoredClip(path.stem, song_id, store) for song_id in store.ids]
+    return [StoredRecording(path.stem, song_id, store) for song_id in store.ids]
 
 
 class Views(NamedTuple):

@@ -275,8 +275,11 @@ def _constant_figures(task: AudioTask, seed: int) -> dict[str, Any]:
     return figures
 
 
-def _baseline_figures(task: AudioTask, seed: int) -> dict[str, dict[str, Any]]:
-    """Models on mel statistics, fitted on the same folds; validation from the whole train split."""
+def baseline_answers(task: AudioTask) -> dict[str, NDArray[np.floating[Any]]]:
+    """Answers (n_clips, n_classes) of models on mel statistics, by kind of model.
+
+    Fitted on the clips of the other folds; validation on the whole train split.
+    """
     statistics = _mel_statistics(task.clips)
     trained = _mel_statistics(task.training) if task.training else None
 
@@ -293,21 +296,30 @@ def _baseline_figures(task: AudioTask, seed: int) -> dict[str, dict[str, Any]]:
                 )
         return estimated
 
-    classes, targets = task.classes, task.targets
-    labels, _ = classes.strongest(targets)
-    found: dict[str, dict[str, Any]] = {}
+    classes = task.classes
     if classes.are_scales:
-        reference = classes.of_native(targets)
-        kept = labels >= 0
-        for regressor in baseline.REGRESSORS:
-            estimated = answers(baseline.regress, regressor, reference)
-            found[regressor] = correlation_figures(FOUR, reference, estimated, seed=seed)
-            found[regressor] |= _strongest_figures(classes, labels[kept], estimated[kept], seed)
-        return found
-    n = len(classes.names)
-    for classifier in baseline.CLASSIFIERS:
-        one_hot = np.eye(n)[answers(baseline.classify, classifier, labels)]
-        found[classifier] = _strongest_figures(classes, labels, one_hot, seed)
+        reference = classes.of_native(task.targets)
+        return {kind: answers(baseline.regress, kind, reference) for kind in baseline.REGRESSORS}
+    labels, _ = classes.strongest(task.targets)
+    one_hot = np.eye(len(classes.names))
+    return {
+        kind: one_hot[answers(baseline.classify, kind, labels)] for kind in baseline.CLASSIFIERS
+    }
+
+
+def _baseline_figures(task: AudioTask, seed: int) -> dict[str, dict[str, Any]]:
+    """Of the models on mel statistics."""
+    classes = task.classes
+    labels, _ = classes.strongest(task.targets)
+    kept = labels >= 0
+    found: dict[str, dict[str, Any]] = {}
+    for kind, estimated in baseline_answers(task).items():
+        figures: dict[str, Any] = {}
+        if classes.are_scales:
+            reference = classes.of_native(task.targets)
+            figures = correlation_figures(FOUR, reference, estimated, seed=seed)
+        figures |= _strongest_figures(classes, labels[kept], estimated[kept], seed)
+        found[kind] = figures
     return found
 
 

@@ -14,10 +14,8 @@ hash of all that decides them. The same call again makes only what is missing.
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -34,7 +32,7 @@ from audio_model.member_training import train_member
 from audio_model.training import answers, load_clips
 from audio_model.training_configuration import BALANCES, Balance, TrainingConfiguration
 from audio_model.windows import FrontEnd, Spectra, WindowConfiguration
-from data_prep.errors import InputError, MissingDataError
+from data_prep.errors import MissingDataError
 from data_prep.model_folder import checkout_commit, configuration_hash
 from data_prep.splits import N_FOLDS
 from data_prep.taxonomy import N_EMOTIONS, project
@@ -55,8 +53,8 @@ from fusion.published_study_report import (
 )
 from fusion.published_words import SADNESS, WordPool, assign, fitting_share, read_pool
 from fusion.settings import BranchCalibration
+from fusion.study_runs import Say, check_counts, finish
 from lyrics_model.predictor import LyricPredictor
-from lyrics_model.token_file import time_left, write_json
 
 Arm = Literal["words", "sound"]
 ARMS: Final[tuple[Arm, ...]] = ("words", "sound")
@@ -71,8 +69,6 @@ _EDITION: Final = 1
 """Of this file's rules: to be raised when they change, so that no earlier answer is taken."""
 
 _DIGITS: Final = 6
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -92,11 +88,7 @@ class PublishedSettings:
     batches: int = 20
 
     def __post_init__(self) -> None:
-        if self.seeds < 2:
-            raise InputError(f"--seeds {self.seeds}: an interval needs at least two seeds")
-        for name, count in (("--epochs", self.epochs), ("--batches", self.batches)):
-            if count < 1:
-                raise InputError(f"{name} {count}: expected at least 1")
+        check_counts(self.seeds, self.epochs, self.batches)
 
     def training(self, arm: Arm, balance: Balance) -> TrainingConfiguration:
         """How a network of one arm is trained."""
@@ -193,7 +185,7 @@ def study(
     sad_share = PUBLISHED_SAD_SHARE if published is None else published.sad_share
     words = [_Words.of(clips, pool, sad_share, seed) for seed in range(settings.seeds)]
     runs = [run for seed, own in enumerate(words) for run in _runs(clips, own, settings, seed)]
-    records = _finish(runs, folder, say)
+    records = finish(runs, folder, _train, say)
     seeds = [
         _seed(clips, own, [record for record in records if record["seed"] == seed], seed)
         for seed, own in enumerate(words)
@@ -260,36 +252,6 @@ def _runs(
 
 def _held_out(clips: Sequence[Clip], seed: int) -> NDArray[np.bool_]:
     return np.array([clip_fold(clip) == seed % N_FOLDS for clip in clips])
-
-
-def _finish(runs: Sequence[_Run], folder: Path, say: Say) -> list[dict[str, Any]]:
-    """Records of all runs, in order; only those that are missing are trained."""
-    missing = [run for run in runs if not _record_path(run, folder).is_file()]
-    if len(missing) < len(runs):
-        say(f"{len(runs) - len(missing)} of {len(runs)} runs are there already")
-    started = time.monotonic()
-    for number, run in enumerate(missing, start=1):
-        say(f"run {number} of {len(missing)}: {run}")
-        after = sum(other.configuration.n_epochs for other in missing[number:])
-        record = _train(run, folder, after, say)
-        write_json(_record_path(run, folder), record)
-        shutil.rmtree(folder / run.key, ignore_errors=True)  # its checkpoints
-        left = (time.monotonic() - started) / number * (len(missing) - number)
-        took = time_left(record["seconds"])
-        say(f"run {number} of {len(missing)} took {took}; about {time_left(left)} left")
-    return [_read_record(_record_path(run, folder)) for run in runs]
-
-
-def _record_path(run: _Run, folder: Path) -> Path:
-    return folder / f"run-{run.key}.json"
-
-
-def _read_record(path: Path) -> dict[str, Any]:
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path} cannot be read: {error}; delete it to run it again") from error
-    return content
 
 
 def _train(run: _Run, folder: Path, epochs_after: int, say: Say) -> dict[str, Any]:

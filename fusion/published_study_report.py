@@ -17,9 +17,16 @@ import numpy as np
 
 from data_prep.taxonomy import EMOTIONS
 from fusion.evaluation_plots import plot_bars
+from fusion.paired_differences import (
+    Difference,
+    PairedDifferences,
+    listed,
+    sureness_sentence,
+)
+from fusion.paired_differences import told_sentence as _told_sentence
 from fusion.published_figures import PEOPLE_FIGURES, WORDS_FIGURES
 from fusion.published_words import SADNESS
-from fusion.result_files import write_results
+from fusion.result_files import summary_cell, table_head, write_results
 from lyrics_model.ablation_report import Verdict, summary_of, verdict
 
 NAME: Final = "published_audio"
@@ -30,7 +37,6 @@ ALWAYS_SADNESS: Final = "always sadness"
 HEARD: Final = ("ravdess_song", "emopia", "emotify")
 """What people's labels are told by in sentences: one figure for each data set."""
 
-_DIGITS: Final = 6
 _NAMES: Final = WORDS_FIGURES | PEOPLE_FIGURES
 _PLOTS: Final[dict[str, str]] = {
     name: f"{NAME}_{name}.png" for name in ("words", "sound", "labels")
@@ -73,25 +79,6 @@ class Seed:
     said: dict[str, list[float]]
     words_say: list[float]
     people_say: list[float]
-
-
-@dataclass(frozen=True)
-class Difference:
-    """Of one figure between two rows: its mean, its interval, and which way it lies."""
-
-    figure: str
-    way: Verdict
-    mean: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{_NAMES[self.figure]} ({self.numbers})"
-
-    @property
-    def numbers(self) -> str:
-        """Mean and interval."""
-        return f"{self.mean:+z.3f}, {self.low:+z.3f} to {self.high:+z.3f}"
 
 
 def row_name(arm: str, balance: str, *, corrected: bool) -> str:
@@ -138,7 +125,7 @@ def summarise(seeds: Sequence[Seed]) -> dict[str, Any]:
 
 def sentences(results: Mapping[str, Any], seeds: Sequence[Seed]) -> dict[str, list[str]]:
     """What the numbers say, by question."""
-    pairs = _Pairs(seeds)
+    pairs = PairedDifferences([seed.figures for seed in seeds], _NAMES)
     plain = {arm: row_name(arm, "none", corrected=False) for arm in ("words", "sound")}
     heard = [name for name in HEARD if name in results["rows"][plain["words"]]]
     found: dict[str, list[str]] = {}
@@ -163,13 +150,7 @@ def sentences(results: Mapping[str, Any], seeds: Sequence[Seed]) -> dict[str, li
     for arm, labels in (("words", "the words' labels"), ("sound", "people's labels")):
         found[f"Imbalance counteracted, {labels}"] = _countered_sentences(pairs, arm, heard)
     found["Imbalance or labels"] = _imbalance_or_labels(pairs, plain["sound"], heard)
-    shown = sum(each.way != "none" for each in pairs.made)
-    found["How sure this is"] = [
-        f"{shown} of the {len(pairs.made)} differences told here have an interval without zero; of "
-        f"so many intervals of 95%, about {0.05 * len(pairs.made):.0f} would leave out zero by "
-        f"chance. With {len(seeds)} seeds only large differences can be shown: what cannot be told "
-        "here may still be there."
-    ]
+    found["How sure this is"] = [sureness_sentence(pairs.made, len(seeds))]
     return found
 
 
@@ -186,45 +167,10 @@ def published_sentence(published: Mapping[str, Any]) -> str:
 
 def told_sentence(subject: str, differences: Sequence[Difference], base: str) -> str:
     """How something compares with a base, in figures of which more is better."""
-    phrases: dict[Verdict, tuple[str, str]] = {
-        "higher": (f"is better than {base}", "is better"),
-        "lower": (f"is worse than {base}", "is worse"),
-        "none": (f"cannot be told from {base}", "cannot be told from it"),
-    }
-    parts: list[str] = []
-    for way, (first, later) in phrases.items():
-        own = [str(each) for each in differences if each.way == way]
-        if own:
-            parts.append(f"{later if parts else first} on {_listed(own)}")
-    return f"{subject[0].upper()}{subject[1:]} {_listed(parts, '; ')}."
+    return _told_sentence(subject, differences, base, _NAMES)
 
 
-class _Pairs:
-    """Differences between rows that shared a seed; remembers those it made."""
-
-    def __init__(self, seeds: Sequence[Seed]) -> None:
-        self._seeds = [seed.figures for seed in seeds]
-        self.made: list[Difference] = []
-
-    def difference(self, row: str, base: str, figure: str) -> Difference:
-        """Of one figure."""
-        # rounded, so that what floats alone make differ is the same
-        own, other = (
-            [round(of[name][figure], _DIGITS) for of in self._seeds] for name in (row, base)
-        )
-        found = summary_of(own, other)
-        low, high = found["difference_interval"]
-        made = Difference(figure, verdict((low, high)), found["difference"], low, high)
-        self.made.append(made)
-        return made
-
-    def told(self, subject: str, row: str, base: str, figures: Sequence[str], called: str) -> str:
-        """How a row compares with another, which is called so."""
-        differences = [self.difference(row, base, figure) for figure in figures]
-        return told_sentence(subject, differences, called)
-
-
-def _countered_sentences(pairs: _Pairs, arm: str, heard: Sequence[str]) -> list[str]:
+def _countered_sentences(pairs: PairedDifferences, arm: str, heard: Sequence[str]) -> list[str]:
     """What class weights, prior correction and both change."""
     found: list[str] = []
     plain = row_name(arm, "none", corrected=False)
@@ -242,7 +188,7 @@ def _countered_sentences(pairs: _Pairs, arm: str, heard: Sequence[str]) -> list[
     return found
 
 
-def _imbalance_or_labels(pairs: _Pairs, sound: str, heard: Sequence[str]) -> list[str]:
+def _imbalance_or_labels(pairs: PairedDifferences, sound: str, heard: Sequence[str]) -> list[str]:
     """People's labels beside the words' labels with the imbalance counteracted."""
     found: list[str] = []
     better = dict.fromkeys(heard, True)
@@ -258,18 +204,11 @@ def _imbalance_or_labels(pairs: _Pairs, sound: str, heard: Sequence[str]) -> lis
     if remaining:
         found.append(
             "However the imbalance was counteracted, the words' labels taught less than people's "
-            f"on {_listed(remaining)}: there the labels failed, not their imbalance alone."
+            f"on {listed(remaining)}: there the labels failed, not their imbalance alone."
         )
     if made_up:
-        found.append(f"On {_listed(made_up)} this cannot be said of every way of counteracting it.")
+        found.append(f"On {listed(made_up)} this cannot be said of every way of counteracting it.")
     return found
-
-
-def _listed(parts: Sequence[str], between: str = ", ") -> str:
-    """Joined by commas (or ``between``), and "and" before the last."""
-    if len(parts) < 2:
-        return "".join(parts)
-    return f"{between.join(parts[:-1])}{between if between != ', ' else ' '}and {parts[-1]}"
 
 
 def as_markdown(results: Mapping[str, Any]) -> str:
@@ -332,7 +271,7 @@ def _words_lines(results: Mapping[str, Any]) -> list[str]:
         "Top-2 and Top-3: the same set of the strongest two and three. Less-strict 1: one of the "
         "two strongest shared; less-strict 2: two of three.",
         "",
-        *_head(WORDS_FIGURES),
+        *table_head(WORDS_FIGURES, "answers"),
     ]
     if results["published"] is not None:
         for name, key in (("audio model", "model"), ("constant (mean lyric vector)", "constant")):
@@ -350,7 +289,7 @@ def _people_lines(results: Mapping[str, Any]) -> list[str]:
         "alone. Two sets of three of four always share two: less-strict 2 is 1 whatever is "
         "answered.",
         "",
-        *_head(PEOPLE_FIGURES),
+        *table_head(PEOPLE_FIGURES, "answers"),
         *_row_lines(results, PEOPLE_FIGURES),
         "",
         f"![{_TITLES['labels']}]({_PLOTS['labels']})",
@@ -359,7 +298,11 @@ def _people_lines(results: Mapping[str, Any]) -> list[str]:
 
 def _label_lines(results: Mapping[str, Any]) -> list[str]:
     words, published = results["words"], results["published"]
-    lines = ["## The imbalance", "", *_head(dict(zip(EMOTIONS, EMOTIONS, strict=True)), "share of")]
+    lines = [
+        "## The imbalance",
+        "",
+        *table_head(dict(zip(EMOTIONS, EMOTIONS, strict=True)), "share of"),
+    ]
     rows = {
         "recordings whose words say it": words["say"],
         "the words' labels, mean": words["mean"],
@@ -385,26 +328,11 @@ def _label_lines(results: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _head(figures: Mapping[str, str], first: str = "answers") -> list[str]:
-    names = [first, *figures.values()]
-    return [f"| {' | '.join(names)} |", "|---" + "|---:" * len(figures) + "|"]
-
-
 def _row_lines(results: Mapping[str, Any], figures: Mapping[str, str]) -> list[str]:
-    lines = []
-    for name, row in results["rows"].items():
-        cells = []
-        for figure in figures:
-            if figure not in row:
-                cells.append("")
-                continue
-            cell = f"{row[figure]['mean']:.3f}"
-            if "interval" in row[figure]:
-                low, high = row[figure]["interval"]
-                cell += f" ({low:.3f} to {high:.3f})"
-            cells.append(cell)
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return lines
+    return [
+        f"| {name} | {' | '.join(summary_cell(row, figure) for figure in figures)} |"
+        for name, row in results["rows"].items()
+    ]
 
 
 def _images(arms: Sequence[str]) -> list[str]:

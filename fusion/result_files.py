@@ -25,3 +25,20 @@ def figure_cell(figures: Mapping[str, Any], name: str) -> str:
         low, high = figures[f"{name}_interval"]
         value += f" ({low:.3f} to {high:.3f})"
     return value
+
+
+def table_head(figures: Mapping[str, str], first: str) -> list[str]:
+    """The head of a table of figures by row, in Markdown."""
+    names = [first, *figures.values()]
+    return [f"| {' | '.join(names)} |", "|---" + "|---:" * len(figures) + "|"]
+
+
+def summary_cell(row: Mapping[str, Any], figure: str) -> str:
+    """A figure's ``mean`` with its interval, where it has one; empty without the figure."""
+    if figure not in row:
+        return ""
+    cell = f"{row[figure]['mean']:.3f}"
+    if "interval" in row[figure]:
+        low, high = row[figure]["interval"]
+        cell += f" ({low:.3f} to {high:.3f})"
+    return cell

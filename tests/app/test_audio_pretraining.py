@@ -97,6 +97,7 @@ def test_defaults(prepared, called, tmp_path) -> None:
     assert out == tmp_path / "audio" / "backbones" / "resnet18"
     assert configuration == simclr.SimclrConfiguration()
     assert configuration.backbone == "resnet18"
+    assert named["without_fold"] is None
 
 
 def test_options(prepared, called, tmp_path) -> None:
@@ -126,6 +127,16 @@ def test_options(prepared, called, tmp_path) -> None:
         workers=1,
         seed=5,
     )
+
+
+def test_a_fold_may_be_left_out(prepared, called, tmp_path) -> None:
+    result = maeum("pretrain", "audio", "--work", tmp_path, "--without-fold", 2)
+    assert result.exit_code == 0, result.output
+    _, out, _, named = called[0]
+    assert named["without_fold"] == 2
+    assert out == tmp_path / "audio" / "backbones" / "resnet18-without-fold-2"
+    assert maeum("pretrain", "audio", "--work", tmp_path, "--without-fold", 5).exit_code == 2
+    assert len(called) == 1
 
 
 def test_stores(prepared, called, tmp_path) -> None:

@@ -19,6 +19,7 @@ from toy_recordings import recording, toy_recordings  # noqa: E402
 
 from audio_model import simclr  # noqa: E402
 from audio_model.backbones import load_backbone, make_backbone  # noqa: E402
+from audio_model.recording import StoredRecording  # noqa: E402
 from audio_model.simclr import (  # noqa: E402
     SimclrConfiguration,
     SimclrTraining,
@@ -26,7 +27,7 @@ from audio_model.simclr import (  # noqa: E402
     pretrain,
 )
 from audio_model.view_augmentation import Normalisation, ViewAugmentation  # noqa: E402
-from audio_model.views import StoredClip, ViewBatches  # noqa: E402
+from audio_model.views import ViewBatches  # noqa: E402
 from data_prep.errors import InputError, MissingDataError  # noqa: E402
 
 TOY = SimclrConfiguration(
@@ -228,7 +229,7 @@ def test_recordings_that_cannot_be_used_are_told_and_left_out(tmp_path):
             return self.songs[song_id].astype(np.float16)
 
     store = Store()
-    clips = [StoredClip("songs", song_id, store) for song_id in store.ids]
+    clips = [StoredRecording("songs", song_id, store) for song_id in store.ids]
     np.testing.assert_allclose(clips[0].spectra.log_mel.max(), 20, atol=20)
     lines: list[str] = []
     made = pretrain(clips, tmp_path, TOY, say=lines.append)
@@ -248,6 +249,33 @@ def test_the_validation_split_of_emopia_is_not_heard(tmp_path):
     clips = [recording(flat, song, dataset="emopia", group=song) for song in songs]
     with pytest.raises(MissingDataError, match="1 recordings"):
         pretrain(clips, tmp_path, TOY, say=silent)
+
+
+def test_a_fold_is_left_out_and_named(tmp_path):
+    folds = json.loads(
+        files("data_prep").joinpath("splits/emotify.json").read_text(encoding="utf-8")
+    )["folds"]
+    random = np.random.default_rng(0)
+    clips = [
+        recording(random.normal(-20, 5, (48, 64)), name, dataset="emotify", group=name)
+        for fold in folds
+        for name in fold[:2]
+    ]
+    said: list[str] = []
+    settings = replace(TOY, n_epochs=1)
+    out = pretrain(clips, tmp_path / "left", settings, without_fold=3, say=said.append).folder
+    assert any(line.startswith("8 recordings (8 of emotify)") for line in said)
+    provenance = json.loads((out / "backbone.json").read_text(encoding="utf-8"))["provenance"]
+    assert (provenance["held_out_fold"], provenance["recordings"]) == (3, {"emotify": 8})
+    # the same run as of these recordings alone
+    kept = [clip for clip in clips if clip.group not in folds[3]]
+    same = pretrain(kept, tmp_path / "kept", settings, say=silent).folder
+    runs = [next(folder.glob("run-*")).name for folder in (out, same)]
+    assert runs[0] == runs[1]
+    provenance = json.loads((same / "backbone.json").read_text(encoding="utf-8"))["provenance"]
+    assert provenance["held_out_fold"] is None
+    with pytest.raises(InputError, match="--without-fold 5: expected one of 0 to 4"):
+        pretrain(clips, tmp_path, TOY, without_fold=5, say=silent)
 
 
 def test_bands_must_agree(tmp_path):
