@@ -76,7 +76,7 @@ _HEAD_BYTES: Final = 1 << 12
 _TAIL_BYTES: Final = 1 << 17
 _MANY_PACKETS: Final = 100
 _TURN_S: Final = 6  # what each of two threads decodes at a time; shorter costs more than it gains
-_LEAD_FRAMES: Final = 6  # decoded and dropped before a place in an mp3
+_LEAD_FRAMES: Final = 10  # decoded and dropped before a place in an mp3
 _SHORT_S: Final = 0.5  # what may be missing at the end without a word
 _PARTLY: Final = "the file is cut off or damaged: a part of it could not be decoded"
 
@@ -178,12 +178,25 @@ class _Closing(ABC):
         self.close()
 
 
+class _StraightFile(soundfile.SoundFile):  # type: ignore[misc]
+    """A sound file that is read on from where it stands.
+
+    soundfile seeks after every read, to where the file stands anyway. An mp3
+    decoder then begins anew: it lacks bytes of the frames before, and the first
+    tenth of a second of every block is wrong at low bit rates.
+    """
+
+    def seekable(self) -> bool:
+        """That soundfile should not seek of its own accord; :meth:`seek` works."""
+        return False
+
+
 class _SoundFileSource(_Closing):
     """libsndfile."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._file = soundfile.SoundFile(str(path))
+        self._file = _StraightFile(str(path))
         self.rate: int = self._file.samplerate
         # libsndfile states 2**63 - 1 for some damaged or streamed files
         frames = int(self._file.frames)

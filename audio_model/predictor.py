@@ -8,6 +8,7 @@ the mean of theirs, a recording's answer the mean over its windows.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
@@ -17,7 +18,7 @@ import soxr
 from numpy.typing import NDArray
 
 from audio_model import windows
-from audio_model.decode import SAMPLE_RATE, decode_excerpts
+from audio_model.decode import decode_excerpts
 from audio_model.heads import SIX, head_slices, probabilities, served_six
 from audio_model.log_mel import MelConfiguration
 from audio_model.pitch import PitchConfiguration
@@ -100,11 +101,7 @@ class AudioPredictor:
         self.card = card
         self.model_hash = folder_hash(folder)
         self.front_end = _front_end(card, folder)
-        if self.front_end.log_mel.sample_rate != SAMPLE_RATE:
-            raise ModelFolderError(
-                f"{folder / CARD_NAME}: the model wants {self.front_end.log_mel.sample_rate} Hz, "
-                f"this version decodes to {SAMPLE_RATE} Hz"
-            )
+        self._rate = self.front_end.log_mel.sample_rate
         self._session = session
         self._embedding = embedding
         self._slices = head_slices(card.labels)
@@ -159,7 +156,9 @@ class AudioPredictor:
             If the file is missing, or nothing in it can be decoded.
         """
         c = self.front_end
-        excerpts = decode_excerpts(path, length_s=c.window_s, at_most=c.windows.at_most)
+        excerpts = decode_excerpts(
+            path, length_s=c.window_s, at_most=c.windows.at_most, sample_rate=self._rate
+        )
         return self._read(excerpts.pieces, excerpts.duration_s, excerpts.notes)
 
     def read_waveform(self, samples: NDArray[Any], sample_rate: int) -> AudioReading:
@@ -191,8 +190,8 @@ class AudioPredictor:
             starts = np.linspace(0, mono.size - length, c.at_most).astype(int)
             pieces = [mono[start : start + length] for start in starts]
             notes.append(f"{c.at_most} windows spread over {duration_s:.0f} s were read")
-        if sample_rate != SAMPLE_RATE:
-            pieces = [soxr.resample(piece, sample_rate, SAMPLE_RATE) for piece in pieces]
+        if sample_rate != self._rate:
+            pieces = [soxr.resample(piece, sample_rate, self._rate) for piece in pieces]
         return self._read(pieces, duration_s, tuple(notes))
 
     def windows(self, pieces: Sequence[NDArray[np.float32]]) -> Windows:
@@ -203,15 +202,24 @@ class AudioPredictor:
         pieces
             Mono waveforms at the model's rate: the whole recording, or excerpts.
         """
-        levelled = windows.levelled(windows.spectra(pieces, self.front_end), self.front_end)
-        found = windows.cut(levelled, self.front_end)
+        # the embedding takes about as long as all the rest: beside it, not after it
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            embedding = beside.submit(self._embed, pieces)
+            levelled = windows.levelled(windows.spectra(pieces, self.front_end), self.front_end)
+            found = windows.cut(levelled, self.front_end)
+            vector = embedding.result()
+        return found if vector is None else found.of_recording(vector)
+
+    def _embed(self, pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float32] | None:
+        """Embedding (size,) of one recording; ``None`` if the model has none."""
         c = self.front_end.embedding
         if c is None or self._embedding is None:
-            return found
+            return None
         patches = spread_patches(pieces, c)
-        # one at a time, as below
+        # one at a time is faster than a batch
         vectors = [self._embedding.run(None, {"patches": patch[None]})[0] for patch in patches]
-        return found.of_recording(np.concatenate(vectors).mean(axis=0))
+        mean: NDArray[np.float32] = np.concatenate(vectors).mean(axis=0)
+        return mean
 
     def read_members(self, window: Windows) -> NDArray[np.float32]:
         """Probabilities of all heads by every member.

@@ -78,6 +78,11 @@ class FrontEnd:
             or self.windows.n_frames % self.step
         ):
             raise InputError(f"log-mel, note spectrogram and windows do not fit together: {self}")
+        if (
+            self.embedding is not None
+            and self.embedding.log_mel.sample_rate != self.log_mel.sample_rate
+        ):
+            raise InputError(f"log-mel and embedding are of different sample rates: {self}")
 
     @property
     def step(self) -> int:

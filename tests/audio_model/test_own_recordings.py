@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("torch", reason="torch is in the extra `train`")
 pytest.importorskip("lightning", reason="lightning is in the extra `train`")
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 import app.cli
 from audio_model.labels import clip_fold
-from audio_model.log_mel import KAKAO
+from audio_model.log_mel import KAKAO, PRESETS
 from audio_model.predictor import AudioPredictor
 from audio_model.training_recordings import RecordingSources
 from data_prep.errors import InputError, MissingDataError
@@ -153,3 +154,33 @@ def test_wrong_options_are_one_message(tmp_path, sources):
         assert done.exit_code == 2, done.output
         assert words in done.stderr, done.stderr
         assert len(done.stderr.splitlines()) <= 2
+
+
+def test_recordings_of_a_fuller_log_mel_are_served_as_they_were_made(tmp_path):
+    full = PRESETS["full"]
+    content = StoreContent(asdict(full), 300, {"made up": True}, {}, 16)
+    random = np.random.default_rng(0)
+    with MelStoreWriter(tmp_path / "full.h5", content) as store:
+        for i in range(10):
+            log_mel = random.normal(-50, 4, (full.n_mels, 300))
+            store.add(f"노래/{i}", log_mel.astype(np.float16))
+    table = write_table(tmp_path / "labels.csv", 10)
+    done = maeum(
+        *("train", "audio", "--work", tmp_path, "--store", tmp_path / "full.h5", "--table", table),
+        *("--backbone", "small-cnn", "--seconds", 2, "--epochs", 1, "--batches", 1, "--batch", 4),
+        *("--run", "full", "--folds", 0),
+    )
+    assert done.exit_code == 0, done.output
+    folder = tmp_path / "model"
+    done = maeum("export-model", "audio", "--work", tmp_path, "--run", "full", "--out", folder)
+    assert done.exit_code == 0, done.output
+    predictor = AudioPredictor.load(folder)
+    assert predictor.n_members == 1
+    assert predictor.front_end.log_mel == full
+    tone = np.sin(2 * np.pi * 440 * np.arange(44_100 * 3) / 44_100).astype(np.float32)
+    soundfile.write(tmp_path / "tone.wav", tone, 44_100)
+    (by_file, by_waveform) = (
+        predictor.read_file(tmp_path / "tone.wav"),
+        predictor.read_waveform(tone, 44_100),
+    )
+    np.testing.assert_allclose(by_file.distribution, by_waveform.distribution, atol=0.01)

@@ -18,6 +18,7 @@ pytest.importorskip("matplotlib", reason="matplotlib is in the extra `train`")
 from typer.testing import CliRunner  # noqa: E402
 
 from app.cli import app  # noqa: E402
+from audio_model import baseline  # noqa: E402
 from audio_model.backbones import make_backbone, save_backbone  # noqa: E402
 from audio_model.heads import SIX, SOURCE, head_slices  # noqa: E402
 from audio_model.input_cache import Clip  # noqa: E402
@@ -25,7 +26,12 @@ from audio_model.training import RECIPE  # noqa: E402
 from audio_model.windows import Spectra  # noqa: E402
 from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.taxonomy import native_label_set  # noqa: E402
-from fusion import audio_study, audio_study_report, evaluation_plots  # noqa: E402
+from fusion import (  # noqa: E402
+    audio_study,
+    audio_study_report,
+    evaluation_audio,
+    evaluation_plots,
+)
 from fusion.audio_study import (  # noqa: E402
     AudioStudySettings,
     SimclrStart,
@@ -88,6 +94,12 @@ class Hearing(torch.nn.Module):
         return torch.cat(parts, dim=1)
 
 
+def all_knowing(task: evaluation_audio.AudioTask) -> dict[str, np.ndarray]:
+    """Baselines that answer with the labels."""
+    kinds = baseline.REGRESSORS if task.classes.are_scales else baseline.CLASSIFIERS
+    return dict.fromkeys(kinds, task.classes.of_native(task.targets))
+
+
 @pytest.fixture
 def toy(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """Recordings, and trainings without any work; ``trained`` names what was trained."""
@@ -108,7 +120,8 @@ def toy(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(audio_study, "load_clips", lambda work: state.clips)
     monkeypatch.setattr(audio_study, "clip_fold", fold)
     monkeypatch.setattr(audio_study, "train_member", train)
-    # matplotlib takes most of a toy study's time: one test draws
+    # matplotlib and scikit-learn take most of a toy study's time: one test has them
+    monkeypatch.setattr(audio_study, "baseline_answers", all_knowing)
     monkeypatch.setattr(audio_study_report, "plot_bars", lambda *_: None)
     return state
 
@@ -141,6 +154,7 @@ def test_the_whole_study(
     toy: SimpleNamespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audio_study_report, "plot_bars", evaluation_plots.plot_bars)
+    monkeypatch.setattr(audio_study, "baseline_answers", evaluation_audio.baseline_answers)
     toy.deaf = lambda title: title.startswith("without")
     said: list[str] = []
     results = run(tmp_path, said)
@@ -289,6 +303,8 @@ def test_rows_of_simclr_run_on_the_fold_that_it_did_not_hear(
     assert list(rows_of(results, 0))[3:] == [JOINT, "small-cnn, from nothing"]
     assert list(rows_of(results, 1))[3:] == list(rows)
     # of fold 1 alone: numbers 1, 6, 11, 16, 21, 26, of which 16 is of quadrant 1
+    # answers of baselines are cut to the same recordings
+    assert rows_of(results, 1)[KERNEL]["ravdess_song"]["mean"] == 1.0
     assert rows_of(results, 1)["small-cnn, from nothing"]["emopia"]["mean"] == pytest.approx(1 / 6)
     assert results["tables"][1]["counts"]["emopia"] == 6
     told = " ".join(results["sentences"]["SimCLR"])
