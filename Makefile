@@ -34,6 +34,7 @@ bench: environment-train ## speed as ratios against reference libraries, in one 
 figures: environment-train ## measures everything (needs the data folder) and writes it into README.md
 	$(BIN)/maeum evaluate lyrics --out docs/measured
 	$(BIN)/maeum evaluate audio --out docs/measured
+	$(BIN)/maeum evaluate audio --robustness --out docs/measured
 	$(BIN)/python -m benchmarks.run --out docs/measured
 	$(BIN)/python -m benchmarks.figures
 
