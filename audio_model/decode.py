@@ -20,12 +20,9 @@ middle gives what could be decoded, with a note; one that gives nothing raises
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import zip_longest
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Protocol, Self
@@ -75,8 +72,7 @@ _HIGHEST_RATE: Final = 4_000_000  # this: one-bit recordings come at up to 2.8 M
 _HEAD_BYTES: Final = 1 << 12
 _TAIL_BYTES: Final = 1 << 17
 _MANY_PACKETS: Final = 100
-_TURN_S: Final = 6  # what each of two threads decodes at a time; shorter costs more than it gains
-_LEAD_FRAMES: Final = 10  # decoded and dropped before a place in an mp3
+_LEAD_FRAMES: Final = 20  # decoded and dropped before a place in an mp3
 _SHORT_S: Final = 0.5  # what may be missing at the end without a word
 _PARTLY: Final = "the file is cut off or damaged: a part of it could not be decoded"
 
@@ -139,9 +135,6 @@ class _Source(Protocol):
     def blocks(self) -> Iterator[NDArray[np.float32]]:
         """Mono blocks from the current position on; may raise _DamagedError."""
 
-    def all_blocks(self) -> Iterator[NDArray[np.float32]]:
-        """The same of a file that was just opened, to its end."""
-
     def seek(self, time_s: float) -> None:
         """Move to a time."""
 
@@ -195,7 +188,6 @@ class _SoundFileSource(_Closing):
     """libsndfile."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
         self._file = _StraightFile(str(path))
         self.rate: int = self._file.samplerate
         # libsndfile states 2**63 - 1 for some damaged or streamed files
@@ -216,29 +208,6 @@ class _SoundFileSource(_Closing):
             if block.shape[0] == 0:
                 return
             yield _mean(block.astype(np.float32, copy=False).T, full_scale)
-
-    def all_blocks(self) -> Iterator[NDArray[np.float32]]:
-        n_turns = -(-(self.n_samples or 0) // (_TURN_S * self.rate))
-        return self._in_turns(n_turns) if self.is_mpeg and n_turns > 1 else self.blocks()
-
-    def _in_turns(self, n_turns: int) -> Iterator[NDArray[np.float32]]:
-        """The blocks of an mp3 file, of which two threads decode every other turn each."""
-        with _SoundFileSource(self._path) as second, ThreadPoolExecutor(2, "decoder") as decoders:
-            sources = (self, second)
-
-            def decoded(turn: int) -> list[NDArray[np.float32]]:
-                source = sources[turn % 2]
-                source.seek(turn * _TURN_S)
-                return list(_limited(source, _TURN_S))
-
-            waiting = deque(decoders.submit(decoded, turn) for turn in range(2))
-            for turn in range(n_turns):
-                blocks = waiting.popleft().result()
-                if turn + 2 < n_turns:
-                    waiting.append(decoders.submit(decoded, turn + 2))
-                yield from blocks
-                if sum(map(len, blocks)) < _TURN_S * self.rate:
-                    return  # the end, or damage, behind which the next turn would not fit
 
     def seek(self, time_s: float) -> None:
         place = int(time_s * self.rate)
@@ -312,9 +281,6 @@ class _AvSource(_Closing):
                 raise _DamagedError(str(damage)) from damage
             if not gathered:
                 return
-
-    def all_blocks(self) -> Iterator[NDArray[np.float32]]:
-        return self.blocks()
 
     def _frames(self) -> Iterator[NDArray[np.float32]]:
         """Frames (n_channels, n) as they come: some thousand samples each."""
@@ -492,11 +458,11 @@ class _Collector:
     damaged: str | None = None
 
     def collect(self, source: _Source, limit_s: float | None = None) -> NDArray[np.float32]:
-        """Waveform of a whole file, or of ``limit_s`` seconds from where its source stands."""
+        """Waveform from where the source stands, at most ``limit_s`` seconds of it."""
         parts: list[NDArray[np.float32]] = []
         stream: soxr.ResampleStream | None = None
         try:
-            for block in source.all_blocks() if limit_s is None else _limited(source, limit_s):
+            for block in source.blocks() if limit_s is None else _limited(source, limit_s):
                 if stream is None and source.rate != self.sample_rate:
                     stream = soxr.ResampleStream(source.rate, self.sample_rate, 1, dtype="float32")
                 self.n_read += block.size
@@ -526,15 +492,6 @@ class _Collector:
         bad = ~finite
         self.n_replaced += int(bad.sum())
         return np.where(bad, np.float32(0.0), block).astype(np.float32)
-
-    def joined(self, other: _Collector) -> _Collector:
-        """What both noticed."""
-        return _Collector(
-            self.sample_rate,
-            self.n_replaced + other.n_replaced,
-            self.n_read + other.n_read,
-            self.damaged or other.damaged,
-        )
 
     def notes(self) -> list[str]:
         found = []
@@ -731,16 +688,16 @@ def decode_excerpts(
         if duration_s <= at_most * length_s:
             whole = _decode_all(path, source, sample_rate)
             return Excerpts((whole.samples,), whole.duration_s, whole.notes, sample_rate)
-    starts = np.linspace(0.0, duration_s - length_s, at_most)
-    # two threads read every other piece each
-    with ThreadPoolExecutor(2, "decoder") as decoders:
-        even, odd = decoders.map(
-            lambda turn: _pieces(path, starts[turn::2], length_s, sample_rate), range(2)
-        )
-    pieces = [piece for pair in zip_longest(even[0], odd[0]) for piece in pair if piece is not None]
-    missing = sum(piece.size < 0.5 * length_s * sample_rate for piece in pieces)
-    pieces = [piece for piece in pieces if piece.size]
-    collector = even[1].joined(odd[1])
+        collector = _Collector(sample_rate)
+        pieces: list[NDArray[np.float32]] = []
+        missing = 0
+        for start_s in np.linspace(0.0, duration_s - length_s, at_most):
+            piece = collector.collect_part(source, float(start_s), length_s)
+            if piece.size < 0.5 * length_s * sample_rate:
+                missing += 1
+            if piece.size:
+                pieces.append(piece)
+        source.check()
     if not pieces:
         raise _nothing(path, collector.damaged or "it has no samples")
     notes = collector.notes()
@@ -751,14 +708,3 @@ def decode_excerpts(
         "were read"
     )
     return Excerpts(tuple(pieces), duration_s, tuple(notes), sample_rate)
-
-
-def _pieces(
-    path: Path, starts: NDArray[np.float64], length_s: float, sample_rate: int
-) -> tuple[list[NDArray[np.float32]], _Collector]:
-    """Pieces of a file, and what was noticed on the way."""
-    collector = _Collector(sample_rate)
-    with _open(path) as source:
-        pieces = [collector.collect_part(source, float(start), length_s) for start in starts]
-        source.check()
-    return pieces, collector

@@ -308,6 +308,19 @@ def test_the_size_of_blocks_does_not_change_a_bit(tmp_path, monkeypatch, name):
     np.testing.assert_array_equal(decode(tmp_path / name).samples, expected)
 
 
+@pytest.mark.parametrize(("rate", "level"), [(44_100, 0.0), (44_100, 0.99), (16_000, 0.99)])
+def test_blocks_and_parts_of_an_mp3_are_those_of_the_whole(tmp_path, rate, level):
+    # at low bit rates (level 0.99) a frame rests on bytes of the frames before it
+    path = tmp_path / "a.mp3"
+    sound = np.random.default_rng(0).normal(0, 0.2, 15 * rate).clip(-1, 1)
+    soundfile.write(path, sound, rate, compression_level=level, bitrate_mode="CONSTANT")
+    expected = soundfile.read(path, dtype="float32")[0]  # in one go
+    np.testing.assert_allclose(decode(path, sample_rate=rate).samples, expected, atol=1e-5)
+    part = decode_part(path, start_s=7.3, length_s=3.0, sample_rate=rate).samples
+    start = int(7.3 * rate)
+    np.testing.assert_allclose(part, expected[start : start + part.size], atol=1e-5)
+
+
 def test_channels_and_rate_may_change_within_a_file(tmp_path):
     # raw aac states both in every frame
     write_av(tmp_path / "a.aac", tone(2.0, 48_000), 48_000, "aac")
