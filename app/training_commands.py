@@ -82,7 +82,10 @@ def prepare_audio(
     with needs_extra("prepare audio"):
         from audio_model.embedding_cache import prepare_embeddings
         from audio_model.input_cache import prepare
+        from audio_model.musicnn_weights import read_weights
 
+        if tagger is not None:
+            read_weights(tagger)  # a wrong file is told before an hour of work, not after it
         made(prepare(made_folder(work)))
         if tagger is not None:
             made(prepare_embeddings(work, tagger))

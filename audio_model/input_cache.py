@@ -160,9 +160,8 @@ def prepare(
 
     path = cache_path(work)
     path.parent.mkdir(parents=True, exist_ok=True)
-    spectra_settings = front_end.features()
-    del spectra_settings["windows"]  # applied when clips are loaded
-    wanted = configuration_hash(spectra_settings)
+    features = front_end.features()  # what is not a spectrum is made when clips are loaded
+    wanted = configuration_hash({name: features[name] for name in ("log_mel", "pitch")})
     with h5py.File(path, "a") as file:
         if file.attrs.get("front_end_hash", wanted) != wanted:
             for name in list(file):

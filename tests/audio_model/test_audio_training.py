@@ -34,7 +34,7 @@ from audio_model.network import (  # noqa: E402
 from audio_model.predictor import AudioPredictor  # noqa: E402
 from audio_model.training_configuration import TrainingConfiguration  # noqa: E402
 from audio_model.training_recordings import RecordingSources  # noqa: E402
-from audio_model.windows import TEN_SECONDS, Spectra, Windows  # noqa: E402
+from audio_model.windows import TEN_SECONDS, Spectra, WindowConfiguration, Windows  # noqa: E402
 from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import ModelCard, write_card  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
@@ -332,6 +332,10 @@ def test_an_embedding_is_trained_exported_and_served(tmp_path, monkeypatch):
     wheel = write_wheel(tmp_path / "musicnn.whl", toy_weights())
     input_cache.prepare(tmp_path, datasets=("ravdess_song",), say=lambda line: None)
     lines: list[str] = []
+    # another embedding or other windows do not make spectrograms anew
+    other = replace(WITH_EMBEDDING, windows=WindowConfiguration(n_frames=64))
+    input_cache.prepare(tmp_path, datasets=("ravdess_song",), front_end=other, say=lines.append)
+    assert lines == []
     for _ in range(2):  # the second time there is nothing left to do
         prepare_embeddings(tmp_path, wheel, datasets=("ravdess_song",), say=lines.append)
     assert lines == ["ravdess_song: 3 of 3 embeddings, 0 s left"]
