@@ -67,7 +67,7 @@ def decode_to_mel(song: Path, kind: str, *, repeats: int) -> Measurement:
     import librosa
     import soundfile
     import torch
-    from threadpoolctl import threadpool_limits
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
     from audio_model.decode import decode
     from audio_model.log_mel import KAKAO, log_mel
