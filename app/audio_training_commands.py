@@ -21,6 +21,7 @@ from app.training_options import (
     given,
     made,
     needs_extra,
+    recording_sets,
     refuse_options,
     say,
 )
@@ -196,12 +197,11 @@ def train_audio(
 
 def _names(data: str | None, *, alone: bool) -> tuple[str, ...]:
     """Our data sets by name."""
-    from audio_model.heads import DATASET_HEADS
+    from audio_model.input_cache import DATASETS
 
     if data is None:
-        return tuple(DATASET_HEADS) if alone else ()
-    names = (name.strip() for name in data.split(","))
-    return tuple(dict.fromkeys(name for name in names if name))
+        return DATASETS if alone else ()
+    return recording_sets(data)
 
 
 def _of(

@@ -22,6 +22,7 @@ from app.training_options import (
     given,
     made,
     needs_extra,
+    recording_sets,
     refuse_options,
     say,
     sub_app,
@@ -286,13 +287,7 @@ def _audio_datasets(data: str | None, *, stored: bool) -> tuple[str, ...]:
 
     if data is None:
         return () if stored else DATASETS
-    names = tuple(name.strip() for name in data.split(",") if name.strip())
-    unknown = [name for name in names if name not in DATASETS]
-    if unknown or not names:
-        raise InputError(
-            f"--data {data!r}: expected some of {', '.join(DATASETS)}, separated by commas"
-        )
-    return tuple(dict.fromkeys(names))
+    return recording_sets(data)
 
 
 def _labelled(work: Path, names: tuple[str, ...]) -> tuple[list[Clip], list[Clip]]:

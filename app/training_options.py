@@ -103,3 +103,21 @@ def made_folder(work: Path) -> Path:
     """The work folder, made if it is not there."""
     work.mkdir(parents=True, exist_ok=True)
     return work
+
+
+def recording_sets(data: str) -> tuple[str, ...]:
+    """Our data sets of recordings, as ``--data`` names them.
+
+    Raises
+    ------
+    InputError
+        If none is named, or one is unknown.
+    """
+    from audio_model.input_cache import DATASETS
+
+    names = tuple(dict.fromkeys(name.strip() for name in data.split(",") if name.strip()))
+    if not names or not set(names) <= set(DATASETS):
+        raise InputError(
+            f"--data {data!r}: expected some of {', '.join(DATASETS)}, separated by commas"
+        )
+    return names

@@ -10,22 +10,25 @@ from __future__ import annotations
 
 import hashlib
 import os
-import time
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
 
 import numpy as np
 
 from audio_model.decode import decode
-from audio_model.input_cache import DATASETS, embeddings_path, read_rows
-from audio_model.tag_embedding import MUSICNN, grid_places, patches_at
+from audio_model.input_cache import (
+    DATASETS,
+    embeddings_path,
+    empty_unless,
+    one_by_one,
+    read_rows,
+)
+from audio_model.onnx_network import open_network
+from audio_model.tag_embedding import MUSICNN, embed, grid_places, patches_at
 from data_prep.errors import MissingExtraError
 from data_prep.model_folder import EMBEDDING_NAME, configuration_hash
-
-_AT_ONCE: Final = 1  # patches: one at a time is faster than a batch
 
 
 def network_path(work: Path) -> Path:
@@ -94,14 +97,8 @@ def prepare_embeddings(
         import h5py
     except ImportError as error:
         raise MissingExtraError("preparing the sound data") from error
-    import onnxruntime
-
     write_network(source, network_path(work))
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        str(network_path(work)), options, providers=["CPUExecutionProvider"]
-    )
+    session = open_network(network_path(work))
     weights = hashlib.sha256(network_path(work).read_bytes()).hexdigest()
     wanted = configuration_hash({"patches": asdict(MUSICNN), "weights": weights})
     # under another name until it is whole: what reads it must not meet a file being written
@@ -110,25 +107,14 @@ def prepare_embeddings(
     if path.is_file() and not part.exists():
         os.replace(path, part)
     with h5py.File(part, "a") as file:
-        if file.attrs.get("hash", wanted) != wanted:
-            for name in list(file):
-                del file[name]
-        file.attrs["hash"] = wanted
+        empty_unless(file, "hash", wanted)
         for dataset in datasets:
             group = file.require_group(dataset)
             missing = [row for row in read_rows(dataset, work) if row.id not in group]
-            started = time.monotonic()
-            for done, row in enumerate(missing, start=1):
+            for row in one_by_one(missing, f"{dataset}: {{}} embeddings", say):
                 waveform = decode(row.path).samples
                 patches = patches_at([waveform], [grid_places(waveform.size)])
-                found = [
-                    session.run(None, {"patches": patches[i : i + _AT_ONCE]})[0]
-                    for i in range(0, len(patches), _AT_ONCE)
-                ]
-                group.create_dataset(row.id, data=np.concatenate(found).astype(np.float16))
-                if done % 50 == 0 or done == len(missing):
-                    left = (time.monotonic() - started) / done * (len(missing) - done)
-                    say(f"{dataset}: {done} of {len(missing)} embeddings, {left:.0f} s left")
-                    file.flush()
+                group.create_dataset(row.id, data=embed(session, patches).astype(np.float16))
+                file.flush()
     os.replace(part, path)
     return path

@@ -80,6 +80,7 @@ class Batch(NamedTuple):
 def random_window(piece: Spectra, random: np.random.Generator, front_end: FrontEnd) -> Spectra:
     """A random window of a clip; a short clip is repeated from a random place."""
     step, n_frames = front_end.step, front_end.windows.n_frames
+    piece = piece.seen_by(front_end)
     spare = piece.n_frames - n_frames
     if spare < 0:
         by = int(random.integers(0, piece.notes.shape[1]))

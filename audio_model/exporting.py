@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from audio_model.backbone_network import BackboneMembers, BackboneNetwork
 from audio_model.embedding_cache import network_path
+from audio_model.folds import clip_fold
 from audio_model.heads import (
     DATASET_HEADS,
     SIX,
@@ -29,9 +30,9 @@ from audio_model.heads import (
     probabilities,
     served_six,
 )
-from audio_model.labels import clip_fold
 from audio_model.member_training import EmotionNetwork
 from audio_model.network import Members, SoundNetwork
+from audio_model.onnx_network import open_network
 from audio_model.recording import Recording
 from audio_model.training import (
     EMBEDDED_RUN,
@@ -136,10 +137,7 @@ def halve_weights(path: Path) -> None:
 
 
 def _check_network(network: AllMembers, path: Path, window: Windows, names: Sequence[str]) -> None:
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    (served,) = session.run(None, {name: getattr(window, name) for name in names})
+    (served,) = open_network(path).run(None, {name: getattr(window, name) for name in names})
     with torch.no_grad():
         expected = network(*map(torch.from_numpy, window)).numpy()
     worst = float(np.abs(served - expected).max())

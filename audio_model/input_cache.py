@@ -10,7 +10,7 @@ of another front end starts anew.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -163,29 +163,45 @@ def prepare(
     features = front_end.features()  # what is not a spectrum is made when clips are loaded
     wanted = configuration_hash({name: features[name] for name in ("log_mel", "pitch")})
     with h5py.File(path, "a") as file:
-        if file.attrs.get("front_end_hash", wanted) != wanted:
-            for name in list(file):
-                del file[name]
-        file.attrs["front_end_hash"] = wanted
+        empty_unless(file, "front_end_hash", wanted)
         for dataset in datasets:
             if dataset == "emopia":
                 _render(work, say)
             rows = read_rows(dataset, work)
             group = file.require_group(dataset)
             missing = [row for row in rows if f"{row.id}/notes" not in group]
-            started = time.monotonic()
-            for done, row in enumerate(missing, start=1):
+            for row in one_by_one(missing, f"{dataset}: {{}} spectrograms", say):
                 (made,) = windows.spectra([decode(row.path).samples], front_end)
                 if row.id in group:  # half written when a run was killed
                     del group[row.id]
                 clip = group.create_group(row.id)
                 clip.create_dataset("log_mel", data=made.log_mel.astype(np.float16))
                 clip.create_dataset("notes", data=made.notes.astype(np.float16))
-                if done % 100 == 0 or done == len(missing):
-                    left = (time.monotonic() - started) / done * (len(missing) - done)
-                    say(f"{dataset}: {done} of {len(missing)} spectrograms, {left:.0f} s left")
-                    file.flush()
+                file.flush()
     return path
+
+
+def empty_unless(file: Any, attribute: str, wanted: str) -> None:
+    """Empty an HDF5 file that was made with other settings, and note these."""
+    if file.attrs.get(attribute, wanted) != wanted:
+        for name in list(file):
+            del file[name]
+    file.attrs[attribute] = wanted
+
+
+def one_by_one(
+    rows: Sequence[ClipRow], title: str, say: Callable[[str], None]
+) -> Iterator[ClipRow]:
+    """Rows in turn, with a line of progress after every hundredth and the last.
+
+    ``title`` holds ``{}``, for how many of how many.
+    """
+    started = time.monotonic()
+    for done, row in enumerate(rows, start=1):
+        yield row
+        if done % 100 == 0 or done == len(rows):
+            left = (time.monotonic() - started) / done * (len(rows) - done)
+            say(f"{title.format(f'{done} of {len(rows)}')}, {left:.0f} s left")
 
 
 def _clip(

@@ -33,7 +33,7 @@ constant drops out.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from types import MappingProxyType
@@ -48,6 +48,7 @@ from data_prep.errors import InputError
 # Slaney's Auditory Toolbox: linear below 1 kHz, logarithmic above.
 _LINEAR_HZ_PER_MEL: Final = 200.0 / 3
 _BREAK_HZ: Final = 1000.0
+_SILENT: Final = 1e-30
 _LOG_STEP: Final = float(np.log(6.4)) / 27.0
 
 
@@ -103,6 +104,12 @@ many bands are 52 Hz wide, of which shorter frames see less than four bins."""
 
 PRESETS: Final[Mapping[str, MelConfiguration]] = MappingProxyType({"kakao": KAKAO, "full": FULL})
 """Settings by name."""
+
+
+def peak_scale(pieces: Sequence[NDArray[np.float32]]) -> np.float32:
+    """Factor that brings the largest sample of a recording's pieces to 1; 1 for silence."""
+    peak = max((float(np.abs(piece).max()) for piece in pieces if piece.size), default=0.0)
+    return np.float32(1.0 / peak) if peak > _SILENT else np.float32(1.0)
 
 
 def hz_to_mel(hz: NDArray[np.float64]) -> NDArray[np.float64]:

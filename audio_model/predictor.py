@@ -21,8 +21,9 @@ from audio_model import windows
 from audio_model.decode import decode_excerpts
 from audio_model.heads import SIX, head_slices, probabilities, served_six
 from audio_model.log_mel import MelConfiguration
+from audio_model.onnx_network import open_network
 from audio_model.pitch import PitchConfiguration
-from audio_model.tag_embedding import embedding_configuration, spread_patches
+from audio_model.tag_embedding import embed, embedding_configuration, spread_patches
 from audio_model.windows import FrontEnd, WindowConfiguration, Windows
 from data_prep.errors import InputError, ModelFolderError
 from data_prep.model_folder import (
@@ -144,8 +145,8 @@ class AudioPredictor:
                     f"{folder / EMBEDDING_NAME} is missing: the model hears recordings with it; "
                     "export the model again"
                 )
-            embedding = _session(folder / EMBEDDING_NAME, threads)
-        return cls(folder, card, _session(folder / NETWORK_NAME, threads), embedding)
+            embedding = open_network(folder / EMBEDDING_NAME, threads)
+        return cls(folder, card, open_network(folder / NETWORK_NAME, threads), embedding)
 
     def read_file(self, path: Path | str) -> AudioReading:
         """Hear a sound file of any length.
@@ -215,10 +216,7 @@ class AudioPredictor:
         c = self.front_end.embedding
         if c is None or self._embedding is None:
             return None
-        patches = spread_patches(pieces, c)
-        # one at a time is faster than a batch
-        vectors = [self._embedding.run(None, {"patches": patch[None]})[0] for patch in patches]
-        mean: NDArray[np.float32] = np.concatenate(vectors).mean(axis=0)
+        mean: NDArray[np.float32] = embed(self._embedding, spread_patches(pieces, c)).mean(axis=0)
         return mean
 
     def read_members(self, window: Windows) -> NDArray[np.float32]:
@@ -269,21 +267,6 @@ class AudioPredictor:
 def _nothing(reason: str, notes: tuple[str, ...], duration_s: float) -> AudioReading:
     no_windows = np.zeros((0, N_EMOTIONS), dtype=np.float32)
     return AudioReading(None, reason, notes, no_windows, duration_s)
-
-
-def _session(path: Path, threads: int) -> onnxruntime.InferenceSession:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads
-    options.inter_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime's errors have no public root
-        raise ModelFolderError(
-            f"{path} cannot be loaded: {str(error).splitlines()[0]}; export the model again"
-        ) from error
 
 
 def _front_end(card: ModelCard, folder: Path) -> FrontEnd:

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from audio_model.backbones import Backbone
 from audio_model.baseline import classify, regress
-from audio_model.labels import clip_fold
+from audio_model.folds import clip_fold
 from audio_model.recording import Recording
 from audio_model.views import read_log_mel
 from data_prep.errors import InputError

@@ -30,7 +30,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from audio_model.backbones import MIN_FRAMES, Backbone, describe, make_backbone, save_backbone
-from audio_model.labels import clip_fold
+from audio_model.folds import clip_fold
 from audio_model.lightning_run import PRECISIONS, Precision, fit
 from audio_model.log_mel import KAKAO
 from audio_model.probing import ProbeCallback, ProbeReport

@@ -14,13 +14,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_model.log_mel import MelConfiguration, log_mel
+from audio_model.log_mel import MelConfiguration, log_mel, peak_scale
 from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 _COMPRESSION: Final = 10_000.0  # of power, before log10(1 + x): musicnn's own
 
@@ -123,8 +126,7 @@ def patches_at(
     """
     c = configuration
     hop = c.log_mel.hop_length
-    peak = max((float(np.abs(piece).max()) for piece in pieces), default=0.0)
-    scale = np.float32(1.0 / peak) if peak > 1e-30 else np.float32(1.0)
+    scale = peak_scale(pieces)
     found = []
     for piece, starts in zip(pieces, places, strict=True):
         for start in starts:
@@ -139,6 +141,15 @@ def patches_at(
     power = np.power(np.float32(10.0), np.stack(found) / np.float32(10.0))
     patches: NDArray[np.float32] = np.log10(1.0 + np.float32(_COMPRESSION) * power)
     return patches.astype(np.float32)
+
+
+def embed(
+    session: onnxruntime.InferenceSession, patches: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Vectors (n, size) of patches (n, n_frames, n_mels)."""
+    # one at a time is faster than a batch
+    vectors = [session.run(None, {"patches": patch[None]})[0] for patch in patches]
+    return np.concatenate(vectors)
 
 
 def grid_places(

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from audio_model import input_cache
+from audio_model.folds import clip_fold
 from audio_model.heads import (
     DATASET_HEADS,
     LABELS,
@@ -40,7 +41,6 @@ from audio_model.heads import (
 )
 from audio_model.input_cache import Clip
 from audio_model.input_cache import prepare as prepare
-from audio_model.labels import clip_fold
 from audio_model.member_training import EmotionNetwork, make_network, train_member
 from audio_model.network import NetworkConfiguration
 from audio_model.recording import Recording

@@ -20,7 +20,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_model.log_mel import MelConfiguration, log_mel
+from audio_model.log_mel import MelConfiguration, log_mel, peak_scale
 from audio_model.pitch import PitchConfiguration, level, note_spectrogram, salience
 from audio_model.tag_embedding import MUSICNN, EmbeddingConfiguration
 from data_prep.errors import InputError
@@ -144,6 +144,12 @@ class Spectra:
         """Frames of the log-mel."""
         return int(self.log_mel.shape[1])
 
+    def seen_by(self, front_end: FrontEnd) -> Spectra:
+        """Without notes, for a front end that has none."""
+        if front_end.pitch is not None or not len(self.notes):
+            return self
+        return Spectra.without_notes(self.log_mel)
+
     def part(self, start: int, n_frames: int, step: int) -> Spectra:
         """Frames from ``start``, a multiple of ``step``."""
         first = start // step
@@ -194,8 +200,7 @@ def spectra(
     pieces
         Mono waveforms (n_samples,), finite.
     """
-    peak = max((float(np.abs(piece).max()) for piece in pieces if piece.size), default=0.0)
-    scale = np.float32(1.0 / peak) if peak > 1e-30 else np.float32(1.0)
+    scale = peak_scale(pieces)
     scaled = [piece * scale for piece in pieces if piece.size]
     if front_end.pitch is None:
         return [Spectra.without_notes(log_mel(piece, front_end.log_mel)) for piece in scaled]
@@ -288,7 +293,7 @@ def cut(pieces: Sequence[Spectra], front_end: FrontEnd = TEN_SECONDS) -> Windows
     share = max(1, c.at_most // len(pieces))
     parts: list[Spectra] = []
     for piece in pieces[: c.at_most]:
-        whole = filled(piece, c.n_frames, step)
+        whole = filled(piece.seen_by(front_end), c.n_frames, step)
         spare = whole.n_frames - c.n_frames
         n_windows = min(share, -(-whole.n_frames // c.n_frames))
         for start in np.linspace(0, spare, n_windows).astype(int) // step * step:

@@ -29,15 +29,15 @@ from numpy.typing import NDArray
 from audio_model.backbone_network import BackboneNetwork, BackboneNetworkConfiguration
 from audio_model.backbones import CARD_NAME, SMALL_CNN, WEIGHTS_NAME, describe, load_backbone
 from audio_model.baseline import CLASSIFIERS, REGRESSORS
+from audio_model.folds import clip_fold
 from audio_model.heads import DATASET_HEADS
 from audio_model.input_cache import Clip
-from audio_model.labels import clip_fold
 from audio_model.member_training import make_network, train_member
 from audio_model.network import NetworkConfiguration
 from audio_model.receptive_field import receptive_field
 from audio_model.training import RECIPE, answers, load_clips, scores
 from audio_model.training_configuration import TrainingConfiguration
-from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra, WindowConfiguration
+from audio_model.windows import TEN_SECONDS, FrontEnd, WindowConfiguration
 from data_prep.errors import InputError
 from data_prep.metrics import accuracy, constant_prediction, macro_f1
 from data_prep.model_folder import checkout_commit, configuration_hash
@@ -266,17 +266,13 @@ class _Recordings:
 
     def __init__(self, clips: Sequence[Clip]) -> None:
         self.clips = list(clips)
-        self._log_mels = [
-            replace(clip, spectra=Spectra.without_notes(clip.spectra.log_mel)) for clip in clips
-        ]
         self._folds = [clip_fold(clip) for clip in clips]
 
     def of(
         self, configuration: TrainingConfiguration, take: Callable[[int | None], bool]
     ) -> list[Clip]:
         """Those of the data sets of a training whose fold is taken."""
-        clips = self.clips if configuration.front_end.pitch is not None else self._log_mels
-        pairs = zip(clips, self._folds, strict=True)
+        pairs = zip(self.clips, self._folds, strict=True)
         return [clip for clip, fold in pairs if take(fold) and clip.dataset in configuration.shares]
 
     def held_out(self, configuration: TrainingConfiguration, fold: int) -> list[Clip]:

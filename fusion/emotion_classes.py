@@ -2,7 +2,7 @@
 
 A model's served six can be compared with native labels only as far as these
 decide between emotions: quadrant Q2 is tension or anger, and so is Emotify's
-scale *tension* (``audio_model.labels`` says why). Labels that exclude each other
+scale *tension* (``audio_model.heads`` says why). Labels that exclude each other
 are classes themselves; Emotify's nine scales are summed into the four emotions
 they map to; labels in the six are the six.
 """

@@ -26,9 +26,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_model import baseline, input_cache
+from audio_model.folds import clip_fold
 from audio_model.heads import DATASET_HEADS
 from audio_model.input_cache import Clip
-from audio_model.labels import clip_fold
 from audio_model.predictor import AudioPredictor
 from data_prep.errors import MissingDataError, MissingExtraError, ModelFolderError
 from data_prep.metrics import Reliability, accuracy, bootstrap_interval, confusion, pearson_r

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from audio_model.heads import SOURCE
 from data_prep.model_folder import Kind, ModelCard, folder_hash, read_card, write_card
 
 README_NAME: Final = "README.md"
@@ -33,6 +34,9 @@ _TEMPERATURE: Final = {
     "lyrics": "the network's own answers; `maeum train fusion` fits one on validation texts",
     "audio": "fitted on the out-of-fold answers to the training recordings",
 }
+_GATE: Final = (
+    ". A native head's weight is multiplied by the share that the head `source` gives its data set"
+)
 _LIMITS: Final = {
     "lyrics": (
         "It learned from film reviews, online comments and poems, not from song lyrics, for which "
@@ -88,7 +92,9 @@ def _readme(folder: Path, card: ModelCard, tables: str) -> str:
         f"| {data.name} | {data.rows:,} | {data.use} | {data.licence} |"
         for data in card.training_data
     )
-    weights = ", ".join(f"{head} {weight:g}" for head, weight in card.head_weights.items())
+    weights = {head: weight for head, weight in card.head_weights.items() if weight}
+    listed = ", ".join(f"{head} {weight:.3g}" for head, weight in weights.items())
+    gate = _GATE if SOURCE in card.head_weights else ""
     # The evaluation's title becomes a section, and its sections go one deeper.
     measured = re.sub(r"^#", "##", tables.strip(), flags=re.MULTILINE)
     return f"""# {card.name}
@@ -96,7 +102,7 @@ def _readme(folder: Path, card: ModelCard, tables: str) -> str:
 {_PURPOSE[card.kind]}
 
 - Folder hash `{folder_hash(folder)}`, taxonomy {card.taxonomy_version}, made at `{card.commit}`.
-- Heads and their weight in the served six: {weights}.
+- Heads and their weight in the served six: {listed}{gate}.
 - Temperature {card.temperature:.3f}: {_TEMPERATURE[card.kind]}.
 
 ## Training data

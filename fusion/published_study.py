@@ -25,13 +25,13 @@ import torch
 from numpy.typing import NDArray
 
 from audio_model.backbone_network import BackboneNetworkConfiguration
+from audio_model.folds import clip_fold
 from audio_model.heads import DATASET_HEADS, SIX, head_slices
 from audio_model.input_cache import Clip
-from audio_model.labels import clip_fold
 from audio_model.member_training import train_member
 from audio_model.training import answers, load_clips
 from audio_model.training_configuration import BALANCES, Balance, TrainingConfiguration
-from audio_model.windows import FrontEnd, Spectra, WindowConfiguration
+from audio_model.windows import FrontEnd, WindowConfiguration
 from data_prep.errors import MissingDataError
 from data_prep.model_folder import checkout_commit, configuration_hash
 from data_prep.splits import N_FOLDS
@@ -208,12 +208,8 @@ def study(
 
 
 def _clips(work: Path) -> list[Clip]:
-    """Recordings that have a fold, without note spectrograms."""
-    return [
-        replace(clip, spectra=Spectra.without_notes(clip.spectra.log_mel))
-        for clip in load_clips(work)
-        if clip_fold(clip) is not None
-    ]
+    """Recordings that have a fold."""
+    return [clip for clip in load_clips(work) if clip_fold(clip) is not None]
 
 
 def _runs(

@@ -13,6 +13,7 @@ pytest.importorskip("lightning", reason="lightning is in the extra `train`")
 pytest.importorskip("onnx", reason="onnx is in the extra `train`")
 
 from audio_model import exporting, member_training, training  # noqa: E402
+from audio_model.backbone_network import BackboneNetworkConfiguration  # noqa: E402
 from audio_model.decode import decode  # noqa: E402
 from audio_model.examples import Augmentation, Batch, TrainingBatches  # noqa: E402
 from audio_model.heads import (  # noqa: E402
@@ -34,7 +35,7 @@ from audio_model.network import (  # noqa: E402
 from audio_model.predictor import AudioPredictor  # noqa: E402
 from audio_model.training_configuration import TrainingConfiguration  # noqa: E402
 from audio_model.training_recordings import RecordingSources  # noqa: E402
-from audio_model.windows import TEN_SECONDS, Spectra, WindowConfiguration, Windows  # noqa: E402
+from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra, WindowConfiguration, Windows  # noqa: E402
 from data_prep.errors import InputError, MissingDataError, ModelFolderError  # noqa: E402
 from data_prep.model_folder import ModelCard, write_card  # noqa: E402
 from data_prep.taxonomy import EMOTIONS, native_label_set  # noqa: E402
@@ -392,3 +393,20 @@ def test_rare_labels_weigh_more_when_balanced():
     logits = torch.zeros(1, N_LOGITS)
     losses = [value(trained.native_loss(logits, batch)) for batch in (q1, q2)]
     np.testing.assert_allclose(losses, [0.4 * np.log(4), 2.0 * np.log(4)], rtol=1e-5)
+
+
+def test_a_backbone_learns_from_recordings_that_carry_notes_as_well(tmp_path):
+    pytest.importorskip("timm")
+    front_end = FrontEnd(pitch=None, windows=WindowConfiguration(n_frames=312))
+    settings = TrainingConfiguration(
+        n_epochs=1,
+        batches_per_epoch=1,
+        shares={"ravdess_song": 2, "emotify": 2, "emopia": 2},
+        network=BackboneNetworkConfiguration(),
+        front_end=front_end,
+    )
+    clips = toy_clips()  # as the cache has them, of different lengths
+    found = clips[0].windows(front_end)
+    assert found.salience.shape == (len(found.log_mel), 0, 312)
+    network = train_member(tmp_path, clips, settings, seed=1, say=lambda line: None)
+    assert training.answers(network, clips, settings).shape == (len(clips), N_LOGITS)

@@ -32,6 +32,7 @@ from data_prep.left_out import LeftOut
 from data_prep.mel_store import MelStore
 from data_prep.model_folder import configuration_hash
 from data_prep.readers import kakao_mels
+from tests.children import die_at, exit_status
 from tests.data_prep.toy_mels import (
     arena_mel,
     arena_name,
@@ -146,25 +147,17 @@ def test_a_finished_tar_is_not_opened_again(tars, tmp_path, monkeypatch):
     assert opened == ["arena_mel_2.tar"]
 
 
+def die_preparing(tars: Path, store: Path, adds: int) -> None:
+    """Prepare, in a child process, and be killed when the ``adds``-th song is added."""
+    mel_store_writer.SONGS_PER_COMMIT = 2
+    die_at(mel_store_writer.MelStoreWriter, "add", adds)
+    prepare_kakao(kakao(tars), store)
+
+
 @pytest.mark.parametrize("adds", [1, 2, 3, 5, 9])
 def test_a_killed_run_is_resumed(tars, tmp_path, monkeypatch, adds):
     store = tmp_path / "s.h5"
-    child = os.fork()
-    if child == 0:
-        real, n_left = mel_store_writer.MelStoreWriter.add, [adds]
-
-        def dying(*arguments: object) -> None:
-            n_left[0] -= 1
-            if n_left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            real(*arguments)
-
-        mel_store_writer.MelStoreWriter.add = dying
-        try:
-            prepare_kakao(kakao(tars), store)
-        finally:
-            os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert exit_status(die_preparing, tars, store, adds) == -signal.SIGKILL
     # commits are made of two songs, and at the end of a tar of three
     committed = {1: 0, 2: 0, 3: 2, 5: 3, 9: 8}[adds]
     if committed:

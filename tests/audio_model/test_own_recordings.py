@@ -16,7 +16,7 @@ pytest.importorskip("h5py", reason="h5py is in the extra `train`")
 from typer.testing import CliRunner
 
 import app.cli
-from audio_model.labels import clip_fold
+from audio_model.folds import clip_fold
 from audio_model.log_mel import KAKAO, PRESETS
 from audio_model.predictor import AudioPredictor
 from audio_model.training_recordings import RecordingSources

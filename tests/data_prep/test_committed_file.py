@@ -16,6 +16,7 @@ h5py = pytest.importorskip("h5py")
 from data_prep import committed_file  # noqa: E402
 from data_prep.committed_file import CommittedFile  # noqa: E402
 from data_prep.errors import InputError  # noqa: E402
+from tests.children import exit_status  # noqa: E402
 
 VERSIONS = ("v108", "v108")
 
@@ -56,19 +57,6 @@ def whole(path: Path) -> int:
     return len(rows)
 
 
-def in_child(function: Callable[[], None]) -> int:
-    """Run in a process of its own; its exit status, negative for the signal that ended it."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            function()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-
-
 def dying_at(write: int) -> Callable[..., int]:
     """``os.pwrite`` that writes half and dies the ``write``-th time."""
     pwrite, n_left = os.pwrite, [write]
@@ -93,6 +81,12 @@ def test_what_was_committed_is_there(tmp_path):
     assert [p.name for p in tmp_path.iterdir()] == ["a.h5"]
 
 
+def die_within(path: Path, write: int) -> None:
+    """Add rows, in a child process, and die within a write."""
+    committed_file.os.pwrite = dying_at(write)
+    add_rows(path, 3)
+
+
 def test_killed_within_any_write_loses_no_commit(tmp_path):
     path, write, outcomes = make(tmp_path / "a.h5"), 0, set()
     before = path.read_bytes()
@@ -101,12 +95,7 @@ def test_killed_within_any_write_loses_no_commit(tmp_path):
         shutil.rmtree(tmp_path)
         tmp_path.mkdir()
         path.write_bytes(before)
-
-        def work(write: int = write) -> None:
-            committed_file.os.pwrite = dying_at(write)
-            add_rows(path, 3)
-
-        status = in_child(work)
+        status = exit_status(die_within, path, write)
         n_rows = whole(path)
         outcomes.add(n_rows)
         if status == 0:
@@ -134,22 +123,23 @@ def test_what_was_not_committed_is_gone(tmp_path):
     assert whole(path) == 9
 
 
+def die_committed(path: Path) -> None:
+    """Commit a change, in a child process, and die before the end."""
+    raw = CommittedFile(path, writable=True)
+    with h5py.File(raw, "r+", libver=VERSIONS) as file:
+        file["rows"].resize(5, axis=0)
+        file["rows"][3:] = 1.0
+        file["sum"][()] = 2500.0
+        file.flush()
+        raw.commit()
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_a_log_of_another_file_is_not_taken(tmp_path):
     path = make(tmp_path / "a.h5")
     add_rows(path, 1)
     earlier, log = path.read_bytes(), tmp_path / ".a.h5.log"
-
-    def work() -> None:
-        raw = CommittedFile(path, writable=True)
-        with h5py.File(raw, "r+", libver=VERSIONS) as file:
-            file["rows"].resize(5, axis=0)
-            file["rows"][3:] = 1.0
-            file["sum"][()] = 2500.0
-            file.flush()
-            raw.commit()
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    assert in_child(work) == -signal.SIGKILL
+    assert exit_status(die_committed, path) == -signal.SIGKILL
     left, later = log.read_bytes(), path.read_bytes()
     path.write_bytes(earlier + later[len(earlier) :])  # new rows were there, and nothing else
     assert whole(path) == 5
@@ -165,22 +155,19 @@ def test_a_log_of_another_file_is_not_taken(tmp_path):
     assert whole(path) == 10
 
 
+def write_and_read_meanwhile(path: Path) -> None:
+    """In a child process, while another writes."""
+    with pytest.raises(InputError, match="is being written by another run"):
+        CommittedFile(path, writable=True)
+    assert whole(path) == 0
+
+
 def test_one_writer_at_a_time(tmp_path):
     path = make(tmp_path / "a.h5")
     with CommittedFile(path, writable=True):
-
-        def second() -> None:
-            with pytest.raises(InputError, match="is being written by another run"):
-                CommittedFile(path, writable=True)
-
-        assert in_child(second) == 0
-        assert in_child(lambda: assert_equal(whole(path), 0)) == 0  # it can be read
+        assert exit_status(write_and_read_meanwhile, path) == 0
     add_rows(path, 1)
     assert whole(path) == 3
-
-
-def assert_equal(found: int, expected: int) -> None:
-    assert found == expected
 
 
 def test_files_of_other_programs_are_read_but_not_changed(tmp_path):

@@ -23,6 +23,7 @@ from data_prep.left_out import LeftOut, UnusableSongError  # noqa: E402
 from data_prep.mel_store import MelStore  # noqa: E402
 from data_prep.mel_store_writer import MelStoreWriter, SourceState  # noqa: E402
 from data_prep.model_folder import configuration_hash  # noqa: E402
+from tests.children import die_at, exit_status  # noqa: E402
 from tests.data_prep.toy_mels import (  # noqa: E402
     CONTENT,
     FEATURES,
@@ -182,34 +183,25 @@ def test_songs_of_another_kind_are_not_mixed_in(store):
     check(store, 10)
 
 
+def write_meanwhile(path: Path) -> None:
+    """In a child process, while another writes."""
+    with pytest.raises(InputError, match="being written by another run"):
+        MelStoreWriter(path, CONTENT)
+
+
 def test_one_run_at_a_time(store):
     with MelStoreWriter(store, CONTENT) as writer:
         writer.add("10", small_mel(10))
         check(store, 10)  # others may read meanwhile
-        child = os.fork()
-        if child == 0:
-            status = 1
-            try:
-                MelStoreWriter(store, CONTENT)
-            except InputError as error:
-                status = 0 if "being written by another run" in str(error) else 2
-            finally:
-                os._exit(status)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert exit_status(write_meanwhile, store) == 0
     check(store, 11)
 
 
-def die_at(owner: Any, name: str, call: int) -> None:
-    """Let this process be killed when a method is called for the ``call``-th time."""
-    real, n_left = getattr(owner, name), [call]
-
-    def dying(*arguments: object, **named: object) -> object:
-        n_left[0] -= 1
-        if n_left[0] == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return real(*arguments, **named)
-
-    setattr(owner, name, dying)
+def die_writing(path: Path, owner: Any, name: str, call: int) -> None:
+    """Write a store, in a child process, and be killed when a method is called."""
+    mel_store_writer.SONGS_PER_COMMIT = 4
+    die_at(owner, name, call)
+    write_store(path, range(6))
 
 
 @pytest.mark.parametrize(
@@ -226,14 +218,7 @@ def test_a_run_killed_anywhere_is_resumed(tmp_path, owner, name, least):
     path = tmp_path / "s.h5"
     for call in itertools.count(1):
         path.unlink(missing_ok=True)
-        child = os.fork()
-        if child == 0:
-            try:
-                die_at(owner, name, call)
-                write_store(path, range(6))
-            finally:
-                os._exit(0)
-        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        status = exit_status(die_writing, path, owner, name, call)
         if status == 0:
             break
         assert status == -signal.SIGKILL

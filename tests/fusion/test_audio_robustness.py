@@ -10,7 +10,7 @@ import pytest
 import soundfile
 from toy_listeners import ToyListener
 
-from audio_model import labels
+from audio_model import folds
 from data_prep.errors import InputError, MissingDataError
 from data_prep.readers.labelled_table import label_set_of, open_recording_table
 from data_prep.readers.row import ClipRow
@@ -198,7 +198,7 @@ def test_our_data_sets_are_answered_out_of_fold(data_sets, tmp_path) -> None:
     ravdess, emopia = tasks_of_data_sets(ToyListener(), tmp_path, say=said.append)
     assert (ravdess.name, emopia.name) == ("ravdess_song", "emopia")
     for each, row in zip(ravdess.recordings, data_sets, strict=True):
-        assert each.member == labels.fold_of("ravdess_song", row.group)
+        assert each.member == folds.fold_of("ravdess_song", row.group)
     assert [each.member for each in emopia.recordings] == [3, None]
     assert said == ["left out: no emotify"]
 
