@@ -55,6 +55,9 @@ LabelSetOption = Annotated[
         "one of labels. Six columns of a lyric model's answers make its sound learn from words.",
     ),
 ]
+IdColumnOption = Annotated[
+    str | None, typer.Option("--id-column", help="Of --table: ids of songs in --store (id).")
+]
 LabelColumnOption = Annotated[
     str | None, typer.Option("--label-column", help="Of --table (emotion).")
 ]
@@ -81,6 +84,7 @@ def train_audio(
     store: StoreOption = None,
     table: TableOption = None,
     label_set: LabelSetOption = None,
+    id_column: IdColumnOption = None,
     label_column: LabelColumnOption = None,
     group_column: GroupColumnOption = None,
     backbone: Annotated[
@@ -142,9 +146,15 @@ def train_audio(
             {"start": start, "frozen": frozen, "seconds": seconds, "store": store},
             "is for a backbone: give --backbone NAME as well",
         )
+    own = {
+        "label_set": label_set,
+        "id_column": id_column,
+        "label_column": label_column,
+        "group_column": group_column,
+    }
     if table is None:
         refuse_options(
-            {"label_set": label_set, "label_column": label_column, "group_column": group_column},
+            own,
             "is for labels of your own: give --store and --table as well",
         )
     with needs_extra("train audio"):
@@ -152,11 +162,11 @@ def train_audio(
 
         from audio_model.training import EMBEDDED_RUN, RECIPES, run_folder, train
         from audio_model.training_recordings import RecordingSources
+        from data_prep.model_folder import configuration_hash
 
         if threads is not None:
             torch.set_num_threads(threads)
         chosen = fold_numbers(folds)
-        own = {"label_set": label_set, "label_column": label_column, "group_column": group_column}
         sources = RecordingSources(
             datasets=_names(data, alone=table is None),
             store=None if store is None else str(store),
@@ -179,7 +189,9 @@ def train_audio(
             first = _with_backbone(RECIPES[0], sources, backbone, start, bool(frozen), seconds)
             recipes = [replace(_of(first, sources.label_sets, batch), **changed)]
         if run is None:
-            run = EMBEDDED_RUN if recipes == list(RECIPES) else recipes[0].hash
+            ours = [recipe.hash for recipe in recipes] == [recipe.hash for recipe in RECIPES]
+            other = {"recipe": recipes[0].hash, "recordings": sources.hash}
+            run = EMBEDDED_RUN if ours else configuration_hash(other)
         clips = sources.load(work, say)
         sources.write(run_folder(work, run))
         paths = train(

@@ -14,6 +14,7 @@ with its hash, and where it comes from.
 from __future__ import annotations
 
 import difflib
+import hashlib
 import json
 import os
 from collections.abc import Callable
@@ -219,11 +220,6 @@ class BackboneDescription:
         frames = self.receptive_frames
         return None if frames is None else frames * self.hop_s
 
-    @property
-    def stride_frames(self) -> int | None:
-        """Frames from one column of the maps to the next."""
-        return self.spans and self.spans[1].step
-
     def line(self) -> str:
         """All of it in one line."""
         size = f"{self.name}: {self.n_parameters:,} parameters, {self.n_features} features; "
@@ -302,6 +298,17 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
     unfinished = path.with_name(f"{path.name}.part")
     write(unfinished)
     os.replace(unfinished, path)
+
+
+def weights_hash(folder: Path) -> str:
+    """Hash of the weights in a backbone folder."""
+    return hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
+
+
+def read_provenance(folder: Path) -> dict[str, Any]:
+    """What :func:`save_backbone` was told of the weights, of a folder that can be loaded."""
+    card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
+    return dict(card.get("provenance") or {})
 
 
 def load_backbone(folder: Path) -> Backbone:

@@ -8,10 +8,12 @@ answers: each clip answered by the member that never heard its fold.
 from __future__ import annotations
 
 import shutil
+import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import numpy as np
 import torch
@@ -40,13 +42,14 @@ from audio_model.training import (
     SIX_WEIGHT,
     load_member,
     member_paths,
+    read_pretraining,
     run_folder,
     weights_path,
 )
 from audio_model.training_configuration import TrainingConfiguration
 from audio_model.training_recordings import RecordingSources
 from audio_model.windows import TEN_SECONDS, FrontEnd, Windows
-from data_prep.errors import MissingDataError, ModelFolderError
+from data_prep.errors import InputError, MissingDataError, ModelFolderError
 from data_prep.model_folder import (
     EMBEDDING_NAME,
     NETWORK_NAME,
@@ -174,6 +177,11 @@ def cross_answers(
     Returns
     -------
     The clips of these folds, and an array (n_clips, n_logits).
+
+    Raises
+    ------
+    InputError
+        If there is no clip in these folds.
     """
     slices = head_slices(configuration.labels)
     kept: list[Recording] = []
@@ -187,6 +195,11 @@ def cross_answers(
             kept.append(clip)
             answer = probabilities(logits[:, folds.index(fold)].numpy(), slices)
             found.append(answer.mean(axis=0))
+    if not kept:
+        raise InputError(
+            f"no recording is in fold {', '.join(map(str, folds))}, which the members did not "
+            "hear: train those of other folds as well"
+        )
     return kept, np.stack(found)
 
 
@@ -194,14 +207,13 @@ def fit_temperature(
     clips: Sequence[Recording],
     six: NDArray[np.float32],
     datasets: Mapping[str, str] = DATASET_HEADS,
-    grid: Sequence[float] | None = None,
 ) -> float:
     """Temperature that gives the labels their highest likelihood, every data set counting alike.
 
     A clip's label is compared over what it tells apart: groups of emotions, within
     the emotions its data set knows.
     """
-    temperatures = grid if grid is not None else np.geomspace(0.4, 3.0, 60).tolist()
+    temperatures = np.geomspace(0.4, 3.0, 60).tolist()
     losses = []
     for temperature in temperatures:
         sharpened = np.power(np.maximum(six, 1e-9), 1.0 / temperature)
@@ -228,7 +240,9 @@ def _prior(clips: Sequence[Recording], six: NDArray[np.float32]) -> list[float]:
     return [round(float(p), 6) for p in total / total.sum()]
 
 
-def _training_data(clips: Sequence[Recording], *, embedding: bool) -> list[TrainingData]:
+def _training_data(
+    clips: Sequence[Recording], pretraining: Mapping[str, Any], *, embedding: bool
+) -> list[TrainingData]:
     from data_prep.readers import emopia, emotify, ravdess_song
 
     licences = {
@@ -240,12 +254,18 @@ def _training_data(clips: Sequence[Recording], *, embedding: bool) -> list[Train
             "four quadrants",
         ),
     }
+    unknown = ("not stated", "", "recordings of one's own")
     found = []
     for dataset in dict.fromkeys(clip.dataset for clip in clips):
         rows = sum(1 for c in clips if c.dataset == dataset and clip_fold(c) is not None)
-        own = ("not stated", dataset, "recordings of one's own")
-        licence, name, use = licences.get(dataset, own)
-        found.append(TrainingData(name, licence, rows, use))
+        licence, name, use = licences.get(dataset, unknown)
+        found.append(TrainingData(name or dataset, licence, rows, use))
+    left_out = pretraining.get("held_out_fold")
+    folds = "every fold" if left_out is None else f"every fold but {left_out}"
+    for dataset, rows in pretraining.get("recordings", {}).items():
+        licence, name, _ = licences.get(dataset, unknown)
+        use = f"{pretraining.get('method', 'pretraining')} without labels, {folds}"
+        found.append(TrainingData(name or dataset, licence, rows, use))
     if embedding:
         found.append(MUSICNN_DATA)
     return found
@@ -266,7 +286,8 @@ def export(
     work
         Work folder that :func:`audio_model.training.train` filled.
     folder
-        Model folder; made if it is not there, its model replaced if it is.
+        Model folder; made if it is not there, its model replaced if it is, once the new one
+        is whole and checked.
     run
         Name of the training.
     name
@@ -284,21 +305,26 @@ def export(
         If no member, or the cache, is there.
     ModelFolderError
         If the exported network does not answer as the trained one.
+    InputError
+        If the members do not belong together, or no recording is in a fold that one of them
+        did not hear.
     """
     folds = [k for k in range(N_MEMBERS) if weights_path(work, k, 0, run).is_file()]
-    loaded = [[load_member(path) for path in member_paths(work, k, run)] for k in folds or [0]]
+    paths = [member_paths(work, k, run) for k in folds or [0]]
+    loaded = [[load_member(path) for path in member] for member in paths]
     c = loaded[0][0][1]
+    for path, (_, other) in zip(chain(*paths), chain(*loaded), strict=True):
+        if (other.labels, other.front_end, type(other.network)) != (
+            c.labels,
+            c.front_end,
+            type(c.network),
+        ):
+            raise InputError(
+                f"{path} is of another training than {paths[0][0]}: train all members alike, or "
+                "give each training a --run of its own"
+            )
     clips = RecordingSources.read(run_folder(work, run)).load(work, say)
     network = joined([[network for network, _ in member] for member in loaded])
-    folder.mkdir(parents=True, exist_ok=True)
-    write_network(network, folder / NETWORK_NAME, c.front_end)
-    halve_weights(folder / NETWORK_NAME)
-    if c.front_end.embedding is not None:
-        _write_embedding(work, folder)
-    some = [clip.windows(c.front_end) for clip in clips[:: max(1, len(clips) // 7)]]
-    sample = Windows(*(np.stack([window[k][0] for window in some]) for k in range(len(some[0]))))
-    _check_network(network, folder / NETWORK_NAME, sample, list(c.front_end.input_shapes))
-
     heard, answers = cross_answers(network, clips, folds, c)
     six = served_six(answers, c.labels, SIX_WEIGHT)
     temperature = fit_temperature(heard, six, c.datasets)
@@ -310,10 +336,24 @@ def export(
         features=c.front_end.features(),
         temperature=round(temperature, 4),
         prior=_prior(heard, six),
-        training_data=_training_data(clips, embedding=c.front_end.embedding is not None),
+        training_data=_training_data(
+            clips, read_pretraining(paths[0][0]), embedding=c.front_end.embedding is not None
+        ),
         metrics={},
         commit=checkout_commit(),
     )
+    some = [clip.windows(c.front_end) for clip in clips[:: max(1, len(clips) // 7)]]
+    sample = Windows(*(np.stack([window[k][0] for window in some]) for k in range(len(some[0]))))
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".new-") as name_of_new:
+        new = Path(name_of_new)
+        write_network(network, new / NETWORK_NAME, c.front_end)
+        halve_weights(new / NETWORK_NAME)
+        if c.front_end.embedding is not None:
+            _write_embedding(work, new)
+        _check_network(network, new / NETWORK_NAME, sample, list(c.front_end.input_shapes))
+        for path in list(new.iterdir()):
+            path.replace(folder / path.name)
     write_card(folder, card)
     size = (folder / NETWORK_NAME).stat().st_size / 1e6
     say(f"{folder}: {len(loaded)} members, {size:.1f} MB, temperature {temperature:.2f}")

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
 from audio_model.backbone_network import BackboneNetwork
+from audio_model.backbones import weights_hash
 from audio_model.examples import Batch, TrainingBatches
 from audio_model.heads import (
     SCALES,
@@ -34,9 +35,8 @@ from audio_model.heads import (
 )
 from audio_model.lightning_run import EpochProgress, fit
 from audio_model.network import NetworkConfiguration, SoundNetwork
-from audio_model.recording import Recording
+from audio_model.recording import Recording, recordings_digest
 from audio_model.training_configuration import TrainingConfiguration
-from audio_model.windows import Windows
 from data_prep.model_folder import configuration_hash
 from data_prep.taxonomy import N_EMOTIONS
 
@@ -229,13 +229,12 @@ def _inverse(shares: NDArray[np.float32]) -> Tensor:
 def _scale_windows(
     clips: Sequence[Recording], configuration: TrainingConfiguration, at_most: int = 2_000
 ) -> list[Tensor]:
-    """Two windows of every clip (of so many at most), to standardise statistics with."""
-    every = max(1, len(clips) // at_most)
-    chosen = [clip.windows(configuration.front_end) for clip in clips[::every]]
-    return [
-        torch.from_numpy(np.concatenate([window[part][:2] for window in chosen]))
-        for part in range(len(Windows._fields))
-    ]
+    """Two windows of every clip, of so many at most, to standardise statistics with."""
+    chosen = []
+    for clip in clips[:: -(-len(clips) // at_most)]:
+        found = clip.windows(configuration.front_end)
+        chosen.append([part[:2].copy() for part in found])  # a view would keep the others
+    return [torch.from_numpy(np.concatenate(parts)) for parts in zip(*chosen, strict=True)]
 
 
 def train_member(
@@ -254,8 +253,9 @@ def train_member(
     Parameters
     ----------
     folder
-        Checkpoints go here; an interrupted training of the same settings, seed and
-        clips goes on from the last epoch.
+        Checkpoints go here; an interrupted training of the same settings, seed, clips
+        and labels (and of the same backbone, where it starts from one) goes on from the
+        last epoch.
     clips
         All training clips.
     epochs_after
@@ -270,9 +270,16 @@ def train_member(
     network.fit_scales(*_scale_windows(clips, configuration))
     network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     module = MemberTraining(network, clips, configuration, seed)
-    run = configuration_hash(
-        {"settings": configuration.hash, "seed": seed, "clips": [c.dataset + c.id for c in clips]}
-    )
+    embedded = configuration.front_end.embedding is not None
+    decided_by = {
+        "settings": configuration.hash,
+        "seed": seed,
+        "clips": recordings_digest(clips, embedded=embedded),
+    }
+    start = configuration.start
+    if start is not None:
+        decided_by["start"] = weights_hash(start)
+    run = configuration_hash(decided_by)
     fit(
         module,
         folder / run,

@@ -30,7 +30,6 @@ HOW_TO_GET: Final = "`pip download --no-deps musicnn==0.1.0` gives it"
 _INDEX, _DATA = ".index", ".data-00000-of-00001"
 _MAGIC: Final = 0xDB4775248B80FB57  # of a LevelDB table
 _FOOTER: Final = 48  # bytes
-_TRAILER: Final = 5  # bytes after a block: compression, checksum
 _FLOAT32: Final = 1  # TensorFlow's number of the type
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NoReturn, Protocol
@@ -110,3 +111,15 @@ class StoredRecording:
             Always.
         """
         raise MissingDataError(f"{self.dataset}/{self.id} lies in a store, which has no embeddings")
+
+
+def recordings_digest(clips: Sequence[Recording], *, embedded: bool) -> str:
+    """Hash of what a training learns from recordings: which they are, their labels, and, if
+    ``embedded``, their embeddings."""
+    digest = hashlib.sha256()
+    for clip in clips:
+        digest.update(f"{clip.dataset}/{clip.id}\n".encode())
+        digest.update(np.ascontiguousarray(clip.shares, dtype=np.float32).tobytes())
+        if embedded:
+            digest.update(np.ascontiguousarray(clip.some_patches()).tobytes())
+    return digest.hexdigest()

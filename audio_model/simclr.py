@@ -32,7 +32,6 @@ from torch.utils.data import DataLoader
 from audio_model.backbones import MIN_FRAMES, Backbone, describe, make_backbone, save_backbone
 from audio_model.folds import clip_fold
 from audio_model.lightning_run import PRECISIONS, Precision, fit
-from audio_model.log_mel import KAKAO
 from audio_model.probing import ProbeCallback, ProbeReport
 from audio_model.recording import Recording
 from audio_model.view_augmentation import (
@@ -375,7 +374,6 @@ def pretrain(
     *,
     labelled: Sequence[Recording] = (),
     without_fold: int | None = None,
-    hop_s: float = 1.0 / KAKAO.frames_per_second,
     say: Callable[[str], None] = print,
     threads: int | None = None,
 ) -> Pretrained:
@@ -394,8 +392,6 @@ def pretrain(
     without_fold
         Fold whose recordings are left out as well, for figures on them that owe nothing to
         having heard them; kept as ``held_out_fold`` in what is said of the weights.
-    hop_s
-        Seconds from frame to frame, for the description of the backbone.
     say
         Receives lines of progress.
     threads
@@ -426,7 +422,7 @@ def pretrain(
     backbone.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     normalisation = Normalisation()
     normalisation.fit(crops)
-    say(describe(backbone, c.n_frames, hop_s=hop_s).line())
+    say(describe(backbone, c.n_frames).line())
     names = [f"{clip.dataset}\n{clip.id}" for clip in clips]
     run = out / f"run-{configuration_hash({'settings': c.hash, 'recordings': names})}"
     counts: dict[str, int] = {}

@@ -7,9 +7,6 @@ did not train on it. EMOPIA's validation split is in no member's training data.
 
 A *run* is one such training: ``<work>/audio/<run>/member-<k>/network-<n>/`` holds
 its weights, each with its configuration beside it.
-
-Hyperparameters are chosen by :func:`validate`: trained without folds *k* and
-*k + 1*, measured on fold *k + 1*.
 """
 
 from __future__ import annotations
@@ -17,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -25,6 +22,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from audio_model import input_cache
+from audio_model.backbones import read_provenance
 from audio_model.folds import clip_fold
 from audio_model.heads import (
     DATASET_HEADS,
@@ -40,7 +38,6 @@ from audio_model.heads import (
     served_six,
 )
 from audio_model.input_cache import Clip
-from audio_model.input_cache import prepare as prepare
 from audio_model.member_training import EmotionNetwork, make_network, train_member
 from audio_model.network import NetworkConfiguration
 from audio_model.recording import Recording
@@ -48,11 +45,12 @@ from audio_model.tag_embedding import MUSICNN
 from audio_model.training_configuration import TrainingConfiguration, configuration_from
 from audio_model.windows import WITH_EMBEDDING
 from data_prep.errors import InputError, MissingDataError
-from data_prep.metrics import accuracy, macro_f1, pearson_r
+from data_prep.metrics import LEAST_FOR_R, accuracy, macro_f1, pearson_r
 from data_prep.splits import N_FOLDS
 
 N_MEMBERS: Final = N_FOLDS
 EMBEDDED_RUN: Final = "embedded"
+_CONFIGURATION_NAME: Final = "configuration.json"
 SIX_WEIGHT: Final = 0.2
 """Share of the served six that the head ``six`` has alone, chosen out of fold."""
 
@@ -100,15 +98,16 @@ def scores(
     -------
     For each data set that has clips, under its name: of the native head macro-F1,
     accuracy (quadrants), or mean Pearson r over the four mapped emotions (soft
-    scales). Under ``six_<data set>``: the same of the served six, as far as the labels
-    go (soft scales: of the shares of joy, tension or anger, calm and sadness).
+    scales; only of :data:`data_prep.metrics.LEAST_FOR_R` clips or more). Under
+    ``six_<data set>``: the same of the served six, as far as the labels go (soft scales:
+    of the shares of joy, tension or anger, calm and sadness).
     """
     slices = head_slices(labels)
     six = served_six(probability, labels, SIX_WEIGHT)
     result: dict[str, float] = {}
     for dataset, head in datasets.items():
         chosen = [i for i, clip in enumerate(clips) if clip.dataset == dataset]
-        if not chosen:
+        if not chosen or (head in SCALES and len(chosen) < LEAST_FOR_R):
             continue
         served = six[chosen]
         native = served if head == SIX else probability[chosen][:, slices[head]]
@@ -201,13 +200,16 @@ def train(
         raise InputError(f"folds {chosen}: expected some of 0..{N_MEMBERS - 1}")
     clips = load_clips(work) if clips is None else clips
     clips = [clip for clip in clips if clip.dataset in recipes[0].shares]
+    by_fold = {member: [c for c in clips if clip_fold(c) == member] for member in range(N_MEMBERS)}
+    for member in chosen:
+        if not any(by_fold[other] for other in by_fold if other != member):
+            raise InputError(f"no recording is left to train member {member} on")
+    provenance = None if recipes[0].start is None else read_provenance(recipes[0].start)
     jobs = [(member, n) for member in chosen for n in range(len(recipes))]
     paths = []
     for done, (member, n) in enumerate(jobs):
         kept = [clip for clip in clips if clip_fold(clip) not in (None, member)]
-        held_out = [clip for clip in clips if clip_fold(clip) == member]
-        if not kept:
-            raise InputError(f"no recording is left to train member {member} on")
+        held_out = by_fold[member]
         path = weights_path(work, member, n, run)
         own_seed = 100 * seed + 10 * n + member
         network = train_member(
@@ -219,7 +221,9 @@ def train(
             say=say,
             epochs_after=sum(recipes[later].n_epochs for _, later in jobs[done + 1 :]),
         )
-        save_member(path, network, recipes[n], own_seed)
+        save_member(path, network, recipes[n], own_seed, provenance)
+        if provenance is not None and provenance.get("held_out_fold") != member:
+            say("  the pretraining heard this fold, without labels: what follows may be too good")
         if held_out:
             c = recipes[n]
             found = scores(
@@ -231,15 +235,21 @@ def train(
 
 
 def save_member(
-    path: Path, network: EmotionNetwork, configuration: TrainingConfiguration, seed: int
+    path: Path,
+    network: EmotionNetwork,
+    configuration: TrainingConfiguration,
+    seed: int,
+    pretraining: Mapping[str, Any] | None = None,
 ) -> None:
-    """Write a member's weights, with its configuration beside them."""
+    """Write a member's weights, with its configuration beside them, and what is known of the
+    pretraining that it started from."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)
     save_file({k: v.contiguous() for k, v in network.state_dict().items()}, str(path))
-    text = json.dumps({"seed": seed, **configuration.as_dict()}, indent=1) + "\n"
-    path.with_name("configuration.json").write_text(text, encoding="utf-8")
+    content = {"seed": seed, "pretraining": pretraining, **configuration.as_dict()}
+    text = json.dumps(content, ensure_ascii=False, indent=1) + "\n"
+    path.with_name(_CONFIGURATION_NAME).write_text(text, encoding="utf-8")
 
 
 def load_member(path: Path) -> tuple[EmotionNetwork, TrainingConfiguration]:
@@ -254,32 +264,14 @@ def load_member(path: Path) -> tuple[EmotionNetwork, TrainingConfiguration]:
 
     if not path.is_file():
         raise MissingDataError(f"{path} is missing: run `maeum train audio` first")
-    content = json.loads(path.with_name("configuration.json").read_text(encoding="utf-8"))
+    content = json.loads(path.with_name(_CONFIGURATION_NAME).read_text(encoding="utf-8"))
     configuration = configuration_from(content)
     network = make_network(configuration, pretrained=False)
     network.load_state_dict(load_file(str(path)))
     return network.eval(), configuration
 
 
-def validate(
-    work: Path,
-    configuration: TrainingConfiguration,
-    *,
-    fold: int = 0,
-    seed: int = 1,
-    say: Callable[[str], None] = print,
-) -> dict[str, float]:
-    """Measure settings by inner validation.
-
-    The member is trained without folds ``fold`` and ``fold + 1`` and measured on
-    fold ``fold + 1``: what member ``fold`` will be measured on is not touched.
-    """
-    c = configuration
-    clips = [clip for clip in load_clips(work) if clip.dataset in c.shares]
-    inner = (fold + 1) % N_MEMBERS
-    kept = [c for c in clips if clip_fold(c) not in (None, fold, inner)]
-    held_out = [clip for clip in clips if clip_fold(clip) == inner]
-    network = train_member(
-        work / "audio" / "validation", kept, configuration, seed=seed, title="inner", say=say
-    )
-    return scores(held_out, answers(network, held_out, c), datasets=c.datasets, labels=c.labels)
+def read_pretraining(path: Path) -> dict[str, Any]:
+    """What is known of the pretraining that a member started from; empty if it did not."""
+    content = json.loads(path.with_name(_CONFIGURATION_NAME).read_text(encoding="utf-8"))
+    return dict(content.get("pretraining") or {})

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
 from audio_model.backbone_network import BackboneNetworkConfiguration
@@ -100,6 +102,13 @@ class TrainingConfiguration:
                 f"training settings must be positive: {self.n_epochs} epochs of "
                 f"{self.batches_per_epoch} batches of {self.shares}"
             )
+        losses = (self.six_weight, self.emotify_weight, self.source_weight)
+        weights = (self.learning_rate, self.weight_decay, self.label_smoothing, *losses)
+        if not self.learning_rate > 0 or not all(math.isfinite(w) and w >= 0 for w in weights):
+            raise InputError(
+                f"learning rate {self.learning_rate:g}: expected a number above 0, and weights "
+                "(of decay, losses and smoothing) of 0 or more"
+            )
         if self.balance not in BALANCES or self.precision not in PRECISIONS:
             raise InputError(
                 f"balance {self.balance!r} or precision {self.precision!r} is unknown: expected "
@@ -123,8 +132,20 @@ class TrainingConfiguration:
 
     @property
     def hash(self) -> str:
-        """Hash of all settings; a run of other settings does not resume this one."""
-        return configuration_hash(asdict(self))
+        """Hash of the settings; a run of other settings does not resume this one.
+
+        Which processes make batches decides nothing of them.
+        """
+        settings = asdict(self)
+        del settings["workers"]
+        return configuration_hash(settings)
+
+    @property
+    def start(self) -> Path | None:
+        """Folder of the pretrained backbone that the network starts from, if it does."""
+        if isinstance(self.network, NetworkConfiguration) or not self.network.start:
+            return None
+        return Path(self.network.start)
 
     def only(self, dataset: str) -> TrainingConfiguration:
         """The same training on one data set alone, with batches as large."""

@@ -16,10 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from audio_model import input_cache
-from audio_model.heads import DATASET_HEADS, SIX
+from audio_model.heads import DATASET_HEADS, SCALES, SIX
 from audio_model.log_mel import KAKAO, MelConfiguration
 from audio_model.recording import Recording, StoredRecording
 from data_prep.errors import InputError, MissingDataError
+from data_prep.model_folder import configuration_hash
 from data_prep.readers.labelled_table import label_set_of, open_recording_table
 
 if TYPE_CHECKING:
@@ -134,14 +135,17 @@ class RecordingSources:
             reason, problem = row.reason, row.problem
             if row.shares is not None and row.text not in opened:
                 reason, problem = "no recording", f"{row.text!r} is not in {store}"
+            elif row.shares is not None and self.label_set in SCALES and row.shares.max() > 1.0:
+                reason, problem = "malformed row", f"ratings of {self.label_set} go from 0 to 1"
             if row.shares is None or reason is not None:
                 counts[str(reason)] += 1
                 problems.append(f"row {row.number}: {problem}")
                 continue
+            shares = row.shares
+            if self.label_set not in SCALES:
+                shares = shares / shares.sum()
             found.append(
-                StoredRecording(
-                    self.own, row.text, opened, configuration, row.group or "", row.shares
-                )
+                StoredRecording(self.own, row.text, opened, configuration, row.group or "", shares)
             )
         if problems:
             reasons = ", ".join(f"{n:,} {reason}" for reason, n in counts.most_common())
@@ -151,6 +155,14 @@ class RecordingSources:
         if not found:
             raise InputError(f"{table} has no row with labels of a song in {store}")
         return found
+
+    @property
+    def hash(self) -> str:
+        """Hash of what is learned from, by name and place."""
+        content = asdict(self)
+        for name in ("store", "table"):
+            content[name] = content[name] and str(Path(content[name]).resolve())
+        return configuration_hash(content)
 
     def write(self, folder: Path) -> None:
         """Write it down beside a training."""

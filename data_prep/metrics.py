@@ -384,6 +384,10 @@ def mcnemar(first_right: Members, second_right: Members) -> McNemar:
     return McNemar(only_first, only_second, statistic, math.erfc(math.sqrt(statistic / 2.0)))
 
 
+LEAST_FOR_R: Final = 3
+"""Values below which a correlation says nothing."""
+
+
 def pearson_r(reference: Floats, estimated: Floats) -> float:
     """Pearson correlation of two arrays (n,); 0 where one of them is constant.
 

@@ -10,12 +10,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.metrics import (
+    LEAST_FOR_R,
     Reliability,
     accuracy,
     balanced_accuracy,
@@ -28,9 +29,6 @@ from data_prep.metrics import (
 )
 from fusion.emotion_classes import EmotionClasses, class_shares
 from fusion.emotion_scores import RESAMPLES
-
-LEAST_FOR_R: Final = 3
-"""Recordings below which a correlation says nothing."""
 
 
 @dataclass(frozen=True, eq=False)

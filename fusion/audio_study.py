@@ -14,8 +14,6 @@ Every finished run leaves its answers in ``work/audio/study``
 
 from __future__ import annotations
 
-import hashlib
-import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -27,7 +25,13 @@ import torch
 from numpy.typing import NDArray
 
 from audio_model.backbone_network import BackboneNetwork, BackboneNetworkConfiguration
-from audio_model.backbones import CARD_NAME, SMALL_CNN, WEIGHTS_NAME, describe, load_backbone
+from audio_model.backbones import (
+    SMALL_CNN,
+    describe,
+    load_backbone,
+    read_provenance,
+    weights_hash,
+)
 from audio_model.baseline import CLASSIFIERS, REGRESSORS
 from audio_model.folds import clip_fold
 from audio_model.heads import DATASET_HEADS
@@ -35,6 +39,7 @@ from audio_model.input_cache import Clip
 from audio_model.member_training import make_network, train_member
 from audio_model.network import NetworkConfiguration
 from audio_model.receptive_field import receptive_field
+from audio_model.recording import recordings_digest
 from audio_model.training import RECIPE, answers, load_clips, scores
 from audio_model.training_configuration import TrainingConfiguration
 from audio_model.windows import TEN_SECONDS, FrontEnd, WindowConfiguration
@@ -144,14 +149,12 @@ class SimclrStart:
             If it is no backbone folder, or this version does not have the backbone.
         """
         backbone = load_backbone(folder)
-        card = json.loads((folder / CARD_NAME).read_text(encoding="utf-8"))
-        provenance: dict[str, Any] = card.get("provenance") or {}
-        weights = hashlib.sha256((folder / WEIGHTS_NAME).read_bytes()).hexdigest()
+        provenance = read_provenance(folder)
         return cls(
             folder,
             backbone.name,
             backbone.n_mels,
-            weights,
+            weights_hash(folder),
             provenance.get("held_out_fold"),
             dict(provenance.get("recordings", {})),
             provenance.get("configuration", {}).get("n_epochs"),
@@ -430,24 +433,13 @@ def _runs(
             training, held_out = recordings.training(c, fold), recordings.held_out(c, fold)
             embedded = c.front_end.embedding is not None
             decided_by = row.decided_by | {
-                "training": _digest(training, embedded),
-                "asked": _digest([*held_out, *validation], embedded),
+                "training": recordings_digest(training, embedded=embedded),
+                "asked": recordings_digest([*held_out, *validation], embedded=embedded),
             }
             for seed in range(1, settings.seeds + 1):
                 key = configuration_hash(decided_by | {"seed": seed, "fold": fold})
                 runs.append(_Run(row, seed, fold, training, held_out, validation, key))
     return sorted(runs, key=lambda run: run.seed)
-
-
-def _digest(clips: Sequence[Clip], embedded: bool) -> str:
-    """Of what decides a network beside its settings: which recordings, labels, embeddings."""
-    digest = hashlib.sha256()
-    for clip in clips:
-        digest.update(f"{clip.dataset}/{clip.id}\n".encode())
-        digest.update(np.ascontiguousarray(clip.shares, dtype=np.float32).tobytes())
-        if embedded:
-            digest.update(np.ascontiguousarray(clip.some_patches()).tobytes())
-    return digest.hexdigest()
 
 
 def _train(run: _Run, folder: Path, epochs_after: int, say: Say) -> dict[str, Any]:

@@ -410,3 +410,54 @@ def test_a_backbone_learns_from_recordings_that_carry_notes_as_well(tmp_path):
     assert found.salience.shape == (len(found.log_mel), 0, 312)
     network = train_member(tmp_path, clips, settings, seed=1, say=lambda line: None)
     assert training.answers(network, clips, settings).shape == (len(clips), N_LOGITS)
+
+
+def test_corrected_labels_are_learned_anew(tmp_path):
+    settings = TrainingConfiguration(
+        n_epochs=1,
+        batches_per_epoch=2,
+        shares={"ravdess_song": 2, "emotify": 2, "emopia": 2},
+        network=TOY,
+    )
+    clips = toy_clips()
+    corrected = [replace(clip, shares=np.roll(clip.shares, 1)) for clip in clips]
+
+    def trained(own: list[Clip], changed: TrainingConfiguration) -> tuple[list[float], list[str]]:
+        lines: list[str] = []
+        network = train_member(tmp_path, own, changed, seed=3, say=lines.append)
+        return network.output_bias.tolist(), lines
+
+    first, lines = trained(clips, settings)
+    assert len(lines) == 1
+    # who makes the batches decides nothing
+    assert trained(clips, replace(settings, workers=1)) == (first, [])
+    other, lines = trained(corrected, settings)
+    assert len(lines) == 1
+    assert other != first
+
+
+@pytest.mark.parametrize("change", [{"learning_rate": -1.0}, {"weight_decay": float("nan")}])
+def test_rates_that_make_no_sense_are_refused(change):
+    with pytest.raises(InputError, match="learning rate"):
+        TrainingConfiguration(**change)
+
+
+def test_a_few_recordings_have_no_correlation():
+    clips = [clip for clip in toy_clips() if clip.dataset == "emotify"][:2]
+    answers = np.full((2, N_LOGITS), 0.2, dtype=np.float32)
+    assert training.scores(clips, answers) == {}
+
+
+def test_every_member_is_checked_before_one_is_trained(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "clip_fold", lambda clip: 1)
+    with pytest.raises(InputError, match="member 1"):
+        training.train(tmp_path, clips=toy_clips(), folds=[0, 1], say=lambda line: None)
+    assert not list(tmp_path.rglob("*.safetensors"))
+
+
+def test_scales_are_fitted_to_two_windows_of_a_clip():
+    clips = toy_clips(1)
+    long = replace(clips[0], spectra=noise(3_000, np.random.default_rng(0)))
+    settings = TrainingConfiguration(network=TOY)
+    log_mel, salience, _ = member_training._scale_windows([long, long, long], settings, at_most=2)
+    assert len(log_mel) == len(salience) == 4  # two of the first and of the last
