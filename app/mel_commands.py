@@ -49,7 +49,8 @@ def prepare_mels(
         float | None, typer.Option("--from-s", help="Where the part of a recording begins (20).")
     ] = None,
     length_s: Annotated[
-        float | None, typer.Option("--length-s", help="How long it is, in seconds (30).")
+        float | None,
+        typer.Option("--length-s", help="How long it is, in seconds (30; 3600 at most)."),
     ] = None,
     values: Annotated[
         Values,

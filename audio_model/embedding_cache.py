@@ -3,7 +3,9 @@
 ``<work>/audio/embedding.onnx`` is the network (:mod:`audio_model.musicnn`), and
 ``<work>/audio/embeddings.h5`` holds one array ``<data set>/<clip>`` of
 (n_patches, size) float16 per clip: patches that overlap by half, from its start to its
-end. Building is resumable, and a file of other weights or patches starts anew.
+end. Building is resumable, and a file of other weights or patches starts anew. A run
+that is killed within a write may leave a file that cannot be read: it is named, and is
+to be deleted.
 """
 
 from __future__ import annotations
@@ -20,6 +22,9 @@ import numpy as np
 from audio_model.decode import decode
 from audio_model.input_cache import (
     DATASETS,
+    PREPARE_EMBEDDINGS,
+    added_to,
+    damage_told,
     embeddings_path,
     empty_unless,
     one_by_one,
@@ -27,7 +32,6 @@ from audio_model.input_cache import (
 )
 from audio_model.onnx_network import open_network
 from audio_model.tag_embedding import MUSICNN, embed, grid_places, patches_at
-from data_prep.errors import MissingExtraError
 from data_prep.model_folder import EMBEDDING_NAME, configuration_hash
 
 
@@ -91,12 +95,9 @@ def prepare_embeddings(
     Raises
     ------
     MissingDataError, MissingExtraError, InputError
-        If the weights, a data set or h5py are not there, or a clip cannot be decoded.
+        If the weights, a data set or h5py are not there, a clip cannot be decoded, or the
+        cache is damaged or in use by another run.
     """
-    try:
-        import h5py
-    except ImportError as error:
-        raise MissingExtraError("preparing the sound data") from error
     write_network(source, network_path(work))
     session = open_network(network_path(work))
     weights = hashlib.sha256(network_path(work).read_bytes()).hexdigest()
@@ -106,15 +107,20 @@ def prepare_embeddings(
     part = path.with_name(f"{path.name}.part")
     if path.is_file() and not part.exists():
         os.replace(path, part)
-    with h5py.File(part, "a") as file:
-        empty_unless(file, "hash", wanted)
+    with added_to(part, PREPARE_EMBEDDINGS) as file:
+        with damage_told(part, PREPARE_EMBEDDINGS):
+            empty_unless(file, "hash", wanted)
         for dataset in datasets:
-            group = file.require_group(dataset)
-            missing = [row for row in read_rows(dataset, work) if row.id not in group]
+            rows = read_rows(dataset, work)
+            with damage_told(part, PREPARE_EMBEDDINGS):
+                group = file.require_group(dataset)
+                missing = [row for row in rows if row.id not in group]
             for row in one_by_one(missing, f"{dataset}: {{}} embeddings", say):
                 waveform = decode(row.path).samples
                 patches = patches_at([waveform], [grid_places(waveform.size)])
-                group.create_dataset(row.id, data=embed(session, patches).astype(np.float16))
-                file.flush()
+                vectors = embed(session, patches).astype(np.float16)
+                with damage_told(part, PREPARE_EMBEDDINGS):
+                    group.create_dataset(row.id, data=vectors)
+                    file.flush()
     os.replace(part, path)
     return path

@@ -28,6 +28,9 @@ DATASET_HEADS: Final[dict[str, str]] = {
 }
 """Training data set → its native head; the order is the index of the data set."""
 
+LABEL_SETS: Final = (SIX, *DATASET_HEADS.values())
+"""Label sets that recordings may have: classes, soft scales (Emotify's), unions, the six."""
+
 SCALES: Final = frozenset({"emotify"})
 """Label sets whose labels do not exclude each other: soft scales, each in 0..1."""
 

@@ -42,6 +42,8 @@ from data_prep.readers.kakao_mels import N_FRAMES, StoredMel, read_folder, read_
 FROM_S: Final = 20.0
 LENGTH_S: Final = 30.0
 """The part of a recording that the Kakao Arena mels show, in seconds."""
+LONGEST_S: Final = 3_600.0
+"""No part is longer, in seconds: songs are stored at full length, however short they are."""
 
 _KAKAO_ID_BYTES: Final = 16
 _PATH_ID_BYTES: Final = 255  # at least; more if a path is longer when the store is made
@@ -175,6 +177,7 @@ def prepare_sound(
         Of the log-mel.
     from_s, length_s
         The part of a recording, in seconds; the middle of one that ends before it does.
+        At most :data:`LONGEST_S` long.
 
     Raises
     ------
@@ -185,6 +188,8 @@ def prepare_sound(
     """
     if not (0.0 <= from_s < float("inf") and 0.0 < length_s < float("inf")):
         raise InputError(f"a part of {length_s} s from {from_s} s: expected 0 or more seconds")
+    if length_s > LONGEST_S:
+        raise InputError(f"a part of {length_s} s: expected at most {LONGEST_S:.0f} s")
     c = configuration
     content = StoreContent(
         features=asdict(c),

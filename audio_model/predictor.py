@@ -205,19 +205,29 @@ class AudioPredictor:
         """
         # the embedding takes about as long as all the rest: beside it, not after it
         with ThreadPoolExecutor(max_workers=1) as beside:
-            embedding = beside.submit(self._embed, pieces)
+            embeddings = beside.submit(self.patch_embeddings, pieces)
             levelled = windows.levelled(windows.spectra(pieces, self.front_end), self.front_end)
             found = windows.cut(levelled, self.front_end)
-            vector = embedding.result()
-        return found if vector is None else found.of_recording(vector)
+            vectors = embeddings.result()
+        return found.of_recording(vectors.mean(axis=0)) if len(vectors) else found
 
-    def _embed(self, pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float32] | None:
-        """Embedding (size,) of one recording; ``None`` if the model has none."""
+    def patch_embeddings(self, pieces: Sequence[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """What the model's embedding network makes of patches of one recording.
+
+        Parameters
+        ----------
+        pieces
+            As for :meth:`windows`.
+
+        Returns
+        -------
+        Array (n_patches, size), whose mean stands for the recording; (0, 0) if the
+        model has no such network.
+        """
         c = self.front_end.embedding
         if c is None or self._embedding is None:
-            return None
-        mean: NDArray[np.float32] = embed(self._embedding, spread_patches(pieces, c)).mean(axis=0)
-        return mean
+            return np.zeros((0, 0), dtype=np.float32)
+        return embed(self._embedding, spread_patches(pieces, c))
 
     def read_members(self, window: Windows) -> NDArray[np.float32]:
         """Probabilities of all heads by every member.

@@ -10,6 +10,7 @@ pretraining, without their labels.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -314,7 +315,10 @@ class ProbeCallback(Callback):
         lines = [line for line in self._lines() if line["epoch"] < epoch]
         lines.append({"epoch": epoch, "figures": self._last.figures()})
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        self._path.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        # under another name until it is whole: a run that is killed goes on from these lines
+        part = self._path.with_name(f"{self._path.name}.part")
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        os.replace(part, self._path)
         self._say(f"probe after epoch {epoch}: {self._last.line()}")
 
     def on_train_start(

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 
 from audio_model.backbone_network import BackboneNetworkConfiguration
 from audio_model.examples import Augmentation
-from audio_model.heads import DATASET_HEADS, labels_for
+from audio_model.heads import DATASET_HEADS, LABEL_SETS, labels_for
 from audio_model.lightning_run import PRECISIONS, Precision
 from audio_model.log_mel import MelConfiguration
 from audio_model.network import NetworkConfiguration
@@ -22,9 +22,6 @@ from data_prep.model_folder import configuration_hash
 
 Balance = Literal["none", "weights"]
 BALANCES: Final[tuple[Balance, ...]] = ("none", "weights")
-
-LABEL_SETS: Final = ("ravdess_song", "emotify", "quadrants", "six")
-"""Label sets that recordings may have: classes, soft scales (Emotify's), unions, the six."""
 
 
 @dataclass(frozen=True)

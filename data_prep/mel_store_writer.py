@@ -27,6 +27,8 @@ from data_prep.mel_store import (
 from data_prep.model_folder import configuration_hash
 
 SONGS_PER_COMMIT: Final = 128
+WAITING_BYTES: Final = 64_000_000
+"""At most so many songs, and so many bytes if they are more than one, wait for a commit."""
 PAD_DB: Final = -100.0
 """Stands behind the end of a song that is shorter than the longest."""
 
@@ -85,8 +87,9 @@ class SourceState:
 class MelStoreWriter:
     """Adds songs to a store, which is made with the first of them.
 
-    Every :data:`SONGS_PER_COMMIT` songs what was added is committed, and at the
-    end of the ``with`` block, unless that ends in an unexpected error.
+    What was added is committed when :data:`SONGS_PER_COMMIT` songs or
+    :data:`WAITING_BYTES` wait, and at the end of the ``with`` block, unless that ends
+    in an unexpected error.
 
     Parameters
     ----------
@@ -116,7 +119,8 @@ class MelStoreWriter:
         self._raw: CommittedFile | None = None
         self._file: Any = None
         song = (int(content.features["n_mels"]), content.n_frames_max)
-        self._batch = np.full((SONGS_PER_COMMIT, *song), PAD_DB, dtype=VALUE)
+        n_waiting = min(SONGS_PER_COMMIT, WAITING_BYTES // (song[0] * song[1] * VALUE.itemsize))
+        self._batch = np.empty((max(1, n_waiting), *song), dtype=VALUE)
         self._waiting: list[tuple[bytes, int]] = []  # ids and frames of the batch
         self._lines: list[bytes] = []
         if path.exists():
@@ -162,7 +166,7 @@ class MelStoreWriter:
         self._batch[place, :, n_frames:] = PAD_DB
         self._waiting.append((encoded, n_frames))
         self._ids.add(song_id)
-        if len(self._waiting) == SONGS_PER_COMMIT:
+        if len(self._waiting) == len(self._batch):
             self.commit()
 
     def begin(self, source: str) -> None:

@@ -9,17 +9,17 @@ of them, is left out of all figures but correlations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from audio_model.heads import DATASET_HEADS
+from audio_model.heads import LABEL_SETS
 from data_prep.errors import InputError
-from data_prep.metrics import pearson_r
+from data_prep.metrics import LEAST_FOR_R, pearson_r
 from data_prep.model_folder import ModelCard
 from data_prep.readers.labelled_table import SIX, LabelledTable, LabelSet, label_set_of
-from fusion.audio_scores import LEAST_FOR_R, MainMeasure, axis_figures, correlation_figures
+from fusion.audio_scores import MainMeasure, axis_figures, correlation_figures
 from fusion.calibration import calibrate
 from fusion.emotion_classes import EmotionClasses, class_shares
 from fusion.emotion_scores import RESAMPLES, Scored, score_classes
@@ -29,8 +29,6 @@ from fusion.recording_answers import HeardTable
 from fusion.settings import BranchCalibration
 from fusion.text_models import CONSTANT
 from fusion.window_curve import window_curve
-
-LABEL_SETS: Final = (SIX, *DATASET_HEADS.values())
 
 
 def audio_label_set(name: str) -> LabelSet:

@@ -30,6 +30,7 @@ from audio_model.folds import clip_fold
 from audio_model.heads import DATASET_HEADS
 from audio_model.input_cache import Clip
 from audio_model.predictor import AudioPredictor
+from audio_model.windows import TEN_SECONDS
 from data_prep.errors import MissingDataError, MissingExtraError, ModelFolderError
 from data_prep.metrics import Reliability, accuracy, bootstrap_interval, confusion, pearson_r
 from data_prep.model_folder import read_card, write_card
@@ -137,10 +138,13 @@ def audio_tasks(
     MissingDataError
         If none is.
     ModelFolderError
-        If the model is not cross-fitted, and EMOPIA's validation split is not there.
+        If the model hears other spectrograms than our own recordings are prepared as, or
+        is not cross-fitted, and EMOPIA's validation split is not there.
     """
+    _refuse_other_spectrograms(predictor)
     tasks: list[AudioTask] = []
     missing: list[str] = []
+    embed = None if predictor.front_end.embedding is None else predictor.patch_embeddings
     crossed = predictor.n_members == N_FOLDS
     if not crossed:
         say(
@@ -153,7 +157,7 @@ def audio_tasks(
             continue
         say(f"listening to {dataset} …")
         try:
-            clips = input_cache.clips(work, dataset)
+            clips = input_cache.clips(work, dataset, embed=embed, say=say)
         except MissingDataError as error:
             missing.append(str(error))
             continue
@@ -194,6 +198,20 @@ def audio_tasks(
             f"can be measured on, is not there ({'; '.join(missing) or 'no such recording'})"
         )
     raise MissingDataError(f"no test data is there: {missing[0]}")
+
+
+def _refuse_other_spectrograms(predictor: AudioPredictor) -> None:
+    made, heard_by = TEN_SECONDS.features(), predictor.front_end.features()
+    for kind in ("log_mel", "pitch"):
+        wanted = heard_by[kind] or made[kind]  # a model may do without notes
+        other = [name for name in wanted if wanted[name] != made[kind][name]]
+        if other:
+            raise ModelFolderError(
+                f"{predictor.card.name!r} hears spectrograms with "
+                f"{', '.join(f'{name} {wanted[name]}' for name in other)}, and our own recordings "
+                f"are prepared with {', '.join(f'{name} {made[kind][name]}' for name in other)}: "
+                "evaluate it on labelled recordings with `maeum evaluate audio --table FILE`"
+            )
 
 
 def _answered(task: AudioTask, temperature: float, seed: int) -> _Answered:
@@ -346,8 +364,9 @@ def evaluate_audio(
         Without the extra, or if not wanted, the figures in the model's card are
         shown in their place.
     work
-        Work folder with the rendered EMOPIA clips and, if it was built, the cache
-        of spectrograms; without the cache the recordings are decoded.
+        Work folder with the rendered EMOPIA clips and, if it was made, the cache of
+        spectrograms. The model's own embedding network, if it has one, hears the
+        recordings themselves, as it does when it is served.
     seed
         Of the bootstrap.
     say
@@ -364,7 +383,8 @@ def evaluate_audio(
     MissingDataError
         If no data set is there.
     ModelFolderError
-        If the model is not cross-fitted, and EMOPIA's validation split is not there.
+        If the model hears other spectrograms than our own recordings are prepared as, or
+        is not cross-fitted, and EMOPIA's validation split is not there.
     """
     tell = say or (lambda line: print(line, file=sys.stderr, flush=True))
     tasks = audio_tasks(predictor, work, say=tell, progress=progress)

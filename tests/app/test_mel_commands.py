@@ -123,6 +123,8 @@ def test_a_folder_of_sound(tmp_path):
         (("{sound}", "--values", "db"), ("--values", "Kakao")),
         (("{sound}", "--features", "half"), ("--features half", "kakao, full")),
         (("{sound}", "--length-s", 0), ("0.0 s from 20.0 s",)),
+        (("{sound}", "--length-s", 3601), ("3601.0 s", "at most 3600 s")),
+        (("{sound}", "--length-s", 1e12), ("at most 3600 s",)),
         (("{sound}", "{tars}"), ("one store of each",)),
         (("absent",), ("absent does not exist",)),
         (("{tars}", "--errors", "absent/x"), ("no folder absent",)),

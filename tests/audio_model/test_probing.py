@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,6 +19,7 @@ from toy_recordings import recording, toy_recordings  # noqa: E402
 from audio_model.backbones import make_backbone  # noqa: E402
 from audio_model.probing import (  # noqa: E402
     NEIGHBOURS,
+    ProbeCallback,
     clip_features,
     nearest_neighbours,
     probe,
@@ -83,7 +86,7 @@ def test_features_that_know_soft_scales():
 
 
 def test_data_sets_are_probed_apart_and_what_has_no_label_or_fold_is_not():
-    shares = classes(60, 3)
+    shares = np.eye(3)[np.arange(60) % 3]  # as many of each, whatever the folds
     clips = [
         *labelled(shares, dataset="a"),
         *labelled(shares[:, ::-1], dataset="b"),
@@ -150,3 +153,40 @@ def test_a_sample_is_fixed_and_even():
     assert first != other
     assert [clip.dataset for clip in first] == ["a"] * 20 + ["b"] * 10
     assert sample(labelled(shares[:, :0]), 20, 1) == []
+
+
+def test_a_run_killed_while_it_writes_its_probes_goes_on(tmp_path, monkeypatch):
+    path = tmp_path / "probe.jsonl"
+    module = SimpleNamespace(backbone=make_backbone("small-cnn"))
+
+    def callback() -> ProbeCallback:
+        return ProbeCallback(
+            toy_recordings(20, n_frames=64),
+            path,
+            n_frames=64,
+            every=1,
+            at_most=20,
+            seed=0,
+            say=lambda line: None,
+        )
+
+    def end_epoch(probes: ProbeCallback, epoch: int) -> None:
+        probes.on_train_epoch_end(SimpleNamespace(current_epoch=epoch, max_epochs=9), module)
+
+    def killed(self: Path, text: str, **named: object) -> None:
+        real(self, text[:-9], **named)
+        raise KeyboardInterrupt
+
+    end_epoch(callback(), 0)
+    first = callback().last_report()
+    real = Path.write_text
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "write_text", killed)
+        with pytest.raises(KeyboardInterrupt):
+            end_epoch(callback(), 1)
+    again = callback()
+    assert again.last_report() == first
+    end_epoch(again, 1)
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [one.name for one in tmp_path.iterdir()] == ["probe.jsonl"]

@@ -7,6 +7,7 @@ import os
 import pickle
 import shutil
 import signal
+import tracemalloc
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,26 @@ def test_a_second_run_adds(store):
     write_store(store, range(13))
     check(store, 13)
     assert [path.name for path in store.parent.iterdir()] == ["store.h5"]
+
+
+def test_what_waits_for_a_commit_is_bounded_in_bytes(tmp_path, monkeypatch):
+    monkeypatch.setattr(mel_store_writer, "WAITING_BYTES", 3 * 2 * N_MELS * N_FRAMES - 1)
+    with MelStoreWriter(tmp_path / "s.h5", CONTENT) as writer:
+        for song in range(5):
+            writer.add(str(song), small_mel(song))
+        check(tmp_path / "s.h5", 4)  # two by two
+    check(tmp_path / "s.h5", 5)
+
+
+@pytest.mark.parametrize(("n_frames", "megabytes"), [(4_000_000, 64), (10_000_000, 80)])
+def test_long_songs_take_bounded_memory(tmp_path, n_frames, megabytes):
+    tracemalloc.start()
+    try:
+        MelStoreWriter(tmp_path / "s.h5", replace(CONTENT, n_frames_max=n_frames))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < (megabytes + 1) * 1_000_000  # 8 bytes a frame: two songs, or one
 
 
 def test_nothing_is_made_of_nothing(tmp_path):

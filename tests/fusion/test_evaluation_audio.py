@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import soundfile
 
 from audio_model.heads import DATASET_HEADS, N_LOGITS, head_labels, head_slices
 from audio_model.input_cache import Clip
-from audio_model.windows import TEN_SECONDS, Spectra
+from audio_model.log_mel import FULL
+from audio_model.predictor import AudioPredictor
+from audio_model.windows import TEN_SECONDS, FrontEnd, Spectra
 from data_prep.errors import MissingDataError, MissingExtraError, ModelFolderError
+from data_prep.readers.row import ClipRow
 from data_prep.splits import N_FOLDS
 from data_prep.taxonomy import native_label_set
 from fusion import evaluation_audio, evaluation_plots
@@ -62,7 +67,8 @@ def oracle(monkeypatch):
         folds[f"c{i}"] = i % N_FOLDS
         answers.append((i % N_FOLDS, shares, shares @ projection))
 
-    def known(work, dataset):
+    def known(work, dataset, embed, say):
+        assert embed is None, "this model has no embedding network"
         if dataset != "ravdess_song":
             raise MissingDataError(f"no {dataset}")
         return clips
@@ -152,7 +158,7 @@ def piano(monkeypatch):
             shares = np.eye(4, dtype=np.float32)[quadrant]
             clips.append(Clip("emopia", f"{part}-{i}", f"song-{i}", shares, spectra))
 
-    def known(work, dataset):
+    def known(work, dataset, embed, say):
         if dataset != "emopia":
             raise MissingDataError(f"no {dataset}")
         return clips
@@ -262,7 +268,7 @@ def test_every_scale_of_emotify_has_its_correlation(monkeypatch, tmp_path):
         spectra = Spectra(log_mel, np.zeros((64, 75), dtype=np.float16))
         clips.append(Clip("emotify", f"e{i}", f"e{i}", shares, spectra))
 
-    def known(work, dataset):
+    def known(work, dataset, embed, say):
         if dataset != "emotify":
             raise MissingDataError(f"no {dataset}")
         return clips
@@ -298,9 +304,58 @@ def test_every_scale_of_emotify_has_its_correlation(monkeypatch, tmp_path):
 
 
 def test_no_data_at_all(oracle, tmp_path, monkeypatch):
-    def nothing(work, dataset):
+    def nothing(work, dataset, embed, say):
         raise MissingDataError(f"no {dataset}")
 
     monkeypatch.setattr(evaluation_audio.input_cache, "clips", nothing)
     with pytest.raises(MissingDataError, match="no ravdess_song"):
         evaluation_audio.evaluate_audio(tmp_path, oracle, say=lambda line: None)
+
+
+def test_recordings_without_a_cache_are_heard_with_the_models_own_embedding(monkeypatch, tmp_path):
+    rows = []
+    for i in range(N_FOLDS):
+        path = tmp_path / f"{i}.wav"
+        soundfile.write(path, np.random.default_rng(i).normal(0, 0.1, 48_000), 16_000)
+        shares = np.eye(6, dtype=np.float32)[i]
+        rows.append(ClipRow(str(i), path, shares, group=f"actor-{i}"))
+
+    def read_rows(dataset, work):
+        if dataset != "ravdess_song":
+            raise MissingDataError(f"no {dataset}")
+        return rows
+
+    monkeypatch.setattr(evaluation_audio.input_cache, "read_rows", read_rows)
+    monkeypatch.setattr(evaluation_audio, "clip_fold", lambda clip: int(clip.id))
+    predictor = AudioPredictor.load()
+    assert predictor.front_end.embedding is not None
+    (task,) = evaluation_audio.audio_tasks(predictor, tmp_path, say=lambda line: None)
+    for i, (row, said) in enumerate(zip(rows, task.heard, strict=True)):
+        samples, _ = soundfile.read(row.path, dtype="float32")
+        served = predictor.read_members(predictor.windows([samples]))
+        np.testing.assert_allclose(said.six, predictor.six(served[:, i : i + 1]), atol=0.01)
+
+
+@pytest.mark.parametrize(
+    ("front_end", "words"),
+    [
+        (
+            FrontEnd(FULL, pitch=None),
+            r"with .*n_mels 128.*, and our own recordings .*n_mels 48.*--table FILE",
+        ),
+        (
+            replace(TEN_SECONDS, pitch=replace(TEN_SECONDS.pitch, n_notes=60)),
+            r"with n_notes 60, and our own recordings are prepared with n_notes 64:",
+        ),
+    ],
+)
+def test_a_model_of_other_spectrograms_is_refused_at_once(oracle, tmp_path, front_end, words):
+    oracle.front_end = front_end
+    with pytest.raises(ModelFolderError, match=words):
+        evaluation_audio.evaluate_audio(tmp_path, oracle, say=lambda line: None)
+    assert oracle.asked == 0
+
+
+def test_a_model_without_notes_is_not_refused(oracle, tmp_path):
+    oracle.front_end = replace(TEN_SECONDS, pitch=None)
+    assert evaluated(tmp_path, oracle)[0]["tests"]
