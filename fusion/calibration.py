@@ -19,14 +19,14 @@ from fusion.settings import BranchCalibration
 def calibrate(
     distribution: NDArray[np.floating[Any]], calibration: BranchCalibration
 ) -> NDArray[np.float32]:
-    """Correct sharpness and prior: ``p ** (1 / T) / prior ** strength``, renormalised.
+    """Correct sharpness and prior, as :class:`~fusion.settings.BranchCalibration` says.
 
     Parameters
     ----------
     distribution
         Array (..., 6), non-negative, each row summing to one, or NaN throughout.
     calibration
-        Temperature, prior and strength of the branch.
+        Of the branch.
 
     Returns
     -------
@@ -40,34 +40,24 @@ def calibrate(
     array = np.asarray(distribution, dtype=np.float64)
     if array.shape[-1:] != (N_EMOTIONS,):
         raise InputError(f"expected distributions over 6 emotions, got shape {array.shape}")
-    prior = np.asarray(calibration.prior, dtype=np.float64)
+    prior, target = (np.asarray(p) / sum(p) for p in (calibration.prior, calibration.target))
+    offset = np.asarray(calibration.bias) + calibration.prior_strength * np.log(target / prior)
     with np.errstate(divide="ignore"):
-        logs = np.log(array) / calibration.temperature
-    logs -= calibration.prior_strength * np.log(prior / prior.sum())
-    logs -= logs.max(axis=-1, keepdims=True, initial=-np.inf)
-    powers = np.exp(logs)
-    calibrated: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(
-        np.float32
-    )
+        logs = np.log(array) * (np.asarray(calibration.scale) / calibration.temperature)
+    calibrated: NDArray[np.float32] = _normalised(logs + offset).astype(np.float32)
     return calibrated
 
 
-def estimate_prior(distributions: NDArray[np.floating[Any]]) -> tuple[float, ...]:
-    """Average answer of a branch (6,), each at least 0.001, summing to one.
+def sharpened(distribution: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float64]:
+    """``p ** (1 / temperature)``, renormalised over the last axis: (..., 6) → (..., 6)."""
+    array = np.asarray(distribution, dtype=np.float64)
+    if temperature == 1.0:
+        return array
+    with np.errstate(divide="ignore"):
+        return _normalised(np.log(array) / temperature)
 
-    Parameters
-    ----------
-    distributions
-        Answers (n, 6); rows of NaN are left out.
 
-    Raises
-    ------
-    InputError
-        If no row is left.
-    """
-    array = np.asarray(distributions, dtype=np.float64).reshape(-1, N_EMOTIONS)
-    array = array[np.isfinite(array).all(axis=1)]
-    if len(array) == 0:
-        raise InputError("a prior needs at least one distribution, got none")
-    mean = np.maximum(array.mean(axis=0), 1e-3)
-    return tuple(float(p) for p in mean / mean.sum())
+def _normalised(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    powers = np.exp(logs - logs.max(axis=-1, keepdims=True, initial=-np.inf))
+    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return shares

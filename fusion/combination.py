@@ -6,10 +6,7 @@ Distributions are (6,) or (n, 6) in the taxonomy's order. A missing branch is
 ``None`` (one song) or a row of NaN (many songs); it leaves the other branch's
 calibrated answer unchanged.
 
-The weighted mean is ``w·lyrics + (1 - w)·audio``. The product of experts is
-``lyrics**a · audio**b``, renormalised, with exponents in the ratio of the
-weights and the larger one equal to 1 (Hinton 2002): at equal weights it is the
-plain product, and a second branch that knows nothing (uniform) changes nothing.
+The rules themselves are in :mod:`fusion.rules`.
 """
 
 from __future__ import annotations
@@ -22,8 +19,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS
-from data_prep.temperature import FLOOR
-from fusion.calibration import calibrate
+from fusion.calibration import calibrate, sharpened
+from fusion.rules import certainty, entropy
 from fusion.settings import FusionSettings
 
 
@@ -57,6 +54,14 @@ class Fused:
     disagreement: float | None
     confidence: float
     abstain: bool
+
+    @property
+    def moved(self) -> NDArray[np.float32] | None:
+        """What the sound changed in the answer of the words: fused minus lyrics (6,), which
+        sums to zero; ``None`` without both branches."""
+        if self.lyrics is None or self.audio is None:
+            return None
+        return self.distribution - self.lyrics
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,12 +145,14 @@ def fuse_many(
 
     combined = np.where(has_lyrics[:, None], words, sound).astype(np.float64)
     both = has_lyrics & has_audio
+    lyrics_share = np.where(has_lyrics, 1.0, np.where(has_audio, 0.0, np.nan))
     if both.any():
-        combine = _product if settings.method == "product" else _mean
-        combined[both] = combine(words[both], sound[both], settings.lyrics_weight)
+        answers = settings.rule.combine(words[both], sound[both])
+        combined[both] = sharpened(answers, settings.fused_temperature)
+        weights = settings.rule.lyrics_weights(words[both], sound[both])
+        lyrics_share[both] = _lyrics_share(words[both], sound[both], weights)
     fused = combined.astype(np.float32)
 
-    lyrics_share = _lyrics_share(words, sound, has_lyrics, has_audio, settings)
     confidence = fused.max(axis=1)
     return FusedMany(
         distribution=fused,
@@ -165,60 +172,19 @@ def jensen_shannon(
     """Jensen-Shannon divergence over the last axis in bits: 0 the same, 1 nothing shared."""
     p = np.asarray(first, dtype=np.float64)
     q = np.asarray(second, dtype=np.float64)
-    divergence = _entropy((p + q) / 2.0) - (_entropy(p) + _entropy(q)) / 2.0
+    divergence = entropy((p + q) / 2.0) - (entropy(p) + entropy(q)) / 2.0
     bits: NDArray[np.float64] = np.clip(divergence / np.log(2.0), 0.0, 1.0)
     return bits
 
 
-def certainty(distribution: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """``1 - entropy / log 6`` over the last axis: 0 for uniform, 1 for one emotion alone."""
-    array = np.asarray(distribution, dtype=np.float64)
-    sure: NDArray[np.float64] = np.clip(1.0 - _entropy(array) / np.log(N_EMOTIONS), 0.0, 1.0)
-    return sure
-
-
-def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
-    safe = np.where(p > 0, p, 1.0)  # NaN > 0 is false: it must not be read as "certain"
-    entropy = -(p * np.log(safe)).sum(axis=-1)
-    return np.asarray(entropy, dtype=np.float64)
-
-
-def _mean(
-    words: NDArray[np.float32], sound: NDArray[np.float32], lyrics_weight: float
-) -> NDArray[np.float64]:
-    return lyrics_weight * words.astype(np.float64) + (1.0 - lyrics_weight) * sound.astype(
-        np.float64
-    )
-
-
-def _product(
-    words: NDArray[np.float32], sound: NDArray[np.float32], lyrics_weight: float
-) -> NDArray[np.float64]:
-    larger = max(lyrics_weight, 1.0 - lyrics_weight)
-    logs = (lyrics_weight / larger) * np.log(np.maximum(words.astype(np.float64), FLOOR))
-    logs += ((1.0 - lyrics_weight) / larger) * np.log(np.maximum(sound.astype(np.float64), FLOOR))
-    powers = np.exp(logs - logs.max(axis=1, keepdims=True))
-    product: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return product
-
-
 def _lyrics_share(
-    words: NDArray[np.float32],
-    sound: NDArray[np.float32],
-    has_lyrics: NDArray[np.bool_],
-    has_audio: NDArray[np.bool_],
-    settings: FusionSettings,
+    words: NDArray[np.float32], sound: NDArray[np.float32], weights: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Share of the words (n,): 1 or 0 with one branch, NaN with none."""
-    lyrics_part = settings.lyrics_weight * certainty(words)
-    audio_part = settings.audio_weight * certainty(sound)
-    total = lyrics_part + audio_part
+    """Share of the words in what shaped each answer: weight times certainty, (n,)."""
+    lyrics_part = weights * certainty(words)
+    total = lyrics_part + (1.0 - weights) * certainty(sound)
     # Two uniform answers say nothing; then the weights alone are the shares.
-    share = np.divide(
-        lyrics_part, total, out=np.full_like(total, settings.lyrics_weight), where=total > 0
-    )
-    share = np.where(has_lyrics & has_audio, share, np.where(has_lyrics, 1.0, 0.0))
-    return np.where(has_lyrics | has_audio, share, np.nan)
+    return np.divide(lyrics_part, total, out=weights.copy(), where=total > 0)
 
 
 def _present(answers: NDArray[np.floating[Any]], branch: str) -> NDArray[np.bool_]:

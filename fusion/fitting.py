@@ -22,8 +22,9 @@ from data_prep.catalogue import Catalogue, Song
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from data_prep.temperature import fit_temperature
-from fusion.calibration import calibrate, estimate_prior
+from fusion.calibration import calibrate
 from fusion.combination import fuse_many
+from fusion.priors import average_answer
 from fusion.rescoring import branch_vectors
 from fusion.settings import BranchCalibration, FusionSettings
 from lyrics_model.mixture import validation_texts
@@ -120,7 +121,7 @@ def _corrected(
     rows = rows[~np.isnan(rows[:, 0])]
     if not len(rows):
         return calibration
-    prior = estimate_prior(calibrate(rows, replace(calibration, prior_strength=0.0)))
+    prior = average_answer(calibrate(rows, replace(calibration, prior_strength=0.0)))
     return replace(calibration, prior=prior, prior_strength=strength)
 
 

@@ -36,7 +36,8 @@ from data_prep.errors import MissingDataError
 from data_prep.model_folder import checkout_commit, configuration_hash
 from data_prep.splits import N_FOLDS
 from data_prep.taxonomy import N_EMOTIONS, project
-from fusion.calibration import calibrate, estimate_prior
+from fusion.calibration import calibrate
+from fusion.priors import average_answer
 from fusion.published_figures import (
     PublishedVectors,
     emotions_said,
@@ -277,7 +278,7 @@ def _train(run: _Run, folder: Path, epochs_after: int, say: Say) -> dict[str, An
         "balance": run.balance,
         "seed": run.seed,
         "seconds": time.monotonic() - start,
-        "prior": list(estimate_prior(training)),
+        "prior": list(average_answer(training)),
         "answers": np.round(held_out.astype(float), _DIGITS).tolist(),
     }
 

@@ -11,22 +11,26 @@ import json
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final
 
 from data_prep.errors import InputError
 from data_prep.model_folder import ModelCard
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
+from fusion.rules import FusionRule, Mean, Product, rule_from_dict
 
-Method = Literal["mean", "product"]
-
-SETTINGS_VERSION: Final = 1
+SETTINGS_VERSION: Final = 2
 _EMBEDDED_NAME: Final = "embedded.json"
 _UNIFORM: Final = (1.0 / N_EMOTIONS,) * N_EMOTIONS
+_DECISIVE: Final = ("lyrics", "audio", "rule", "fused_temperature")
+_LARGEST_BIAS: Final = 20.0
 
 
 @dataclass(frozen=True)
 class BranchCalibration:
     """How one branch's raw answer is corrected before fusion.
+
+    The corrected answer is ``p ** (scale / temperature) · exp(bias) ·
+    (target / prior) ** prior_strength``, scaled to sum to one.
 
     Attributes
     ----------
@@ -35,27 +39,55 @@ class BranchCalibration:
     prior
         The branch's average answer over songs (6,), positive, sums to one.
     prior_strength
-        Exponent of the division by the prior, 0 (not at all) to 1 (wholly).
+        Exponent of the correction of the prior, 0 (not at all) to 1 (wholly).
+    target
+        Shares that the emotions are believed to have (6,), positive, sums to one; uniform
+        where nothing is known of them.
+    scale, bias
+        Of vector scaling (Guo et al. 2017): for each of the six a factor above 0 of its log
+        probability, and what is added to it. Ones and zeros are plain temperature scaling.
     """
 
     temperature: float = 1.0
     prior: tuple[float, ...] = _UNIFORM
     prior_strength: float = 0.0
+    target: tuple[float, ...] = _UNIFORM
+    scale: tuple[float, ...] = (1.0,) * N_EMOTIONS
+    bias: tuple[float, ...] = (0.0,) * N_EMOTIONS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "prior", tuple(float(p) for p in self.prior))
+        for name in ("prior", "target", "scale", "bias"):
+            values = tuple(float(p) for p in getattr(self, name))
+            if len(values) != N_EMOTIONS:
+                raise InputError(
+                    f"{name} {list(values)}: expected {N_EMOTIONS} numbers in the order "
+                    f"{', '.join(EMOTIONS)}"
+                )
+            object.__setattr__(self, name, values)
         if not 0.01 <= self.temperature <= 100.0:
             raise InputError(f"temperature {self.temperature}: expected a number from 0.01 to 100")
-        if len(self.prior) != N_EMOTIONS or not all(0.0 < p < 1.0 for p in self.prior):
-            raise InputError(
-                f"prior {list(self.prior)}: expected {N_EMOTIONS} numbers between 0 and 1 in the "
-                f"order {', '.join(EMOTIONS)}"
-            )
-        total = sum(self.prior)
-        if abs(total - 1.0) > 1e-3:
-            raise InputError(f"prior {list(self.prior)}: expected a sum of 1, got {total}")
+        for name in ("prior", "target"):
+            _check_shares(name, getattr(self, name))
         if not 0.0 <= self.prior_strength <= 1.0:
             raise InputError(f"prior_strength {self.prior_strength}: expected a number from 0 to 1")
+        if not all(0.01 <= factor <= 100.0 for factor in self.scale):
+            raise InputError(f"scale {list(self.scale)}: expected numbers from 0.01 to 100")
+        if not all(abs(value) <= _LARGEST_BIAS for value in self.bias):
+            raise InputError(
+                f"bias {list(self.bias)}: expected numbers from {-_LARGEST_BIAS:g} to "
+                f"{_LARGEST_BIAS:g}"
+            )
+
+
+def _check_shares(name: str, shares: tuple[float, ...]) -> None:
+    if not all(0.0 < p < 1.0 for p in shares):
+        raise InputError(
+            f"{name} {list(shares)}: expected {N_EMOTIONS} numbers between 0 and 1 in the "
+            f"order {', '.join(EMOTIONS)}"
+        )
+    total = sum(shares)
+    if abs(total - 1.0) > 1e-3:
+        raise InputError(f"{name} {list(shares)}: expected a sum of 1, got {total}")
 
 
 @dataclass(frozen=True)
@@ -66,11 +98,11 @@ class FusionSettings:
     ----------
     lyrics, audio
         Calibration of the branches' answers about songs.
-    method
-        ``"mean"``, the weighted mean, or ``"product"``, the weighted product of
-        experts.
-    lyrics_weight
-        Weight of the words, 0 to 1; the sound has the rest.
+    rule
+        Combines the calibrated answers where there are both.
+    fused_temperature
+        Divides the log probabilities of what the rule gives, > 0: a mean of two calibrated
+        answers is less sure than it may be.
     abstain_below
         A fused answer whose strongest emotion has less than this probability is
         marked as abstaining, 0 to 1.
@@ -81,25 +113,18 @@ class FusionSettings:
 
     lyrics: BranchCalibration = field(default_factory=BranchCalibration)
     audio: BranchCalibration = field(default_factory=BranchCalibration)
-    method: Method = "mean"
-    lyrics_weight: float = 0.5
+    rule: FusionRule = field(default_factory=Mean)
+    fused_temperature: float = 1.0
     abstain_below: float = 0.3
     mood: BranchCalibration = field(default_factory=BranchCalibration)
 
     def __post_init__(self) -> None:
-        if self.method not in get_args(Method):
+        if not 0.01 <= self.fused_temperature <= 100.0:
             raise InputError(
-                f"fusion method {self.method!r}: expected one of {', '.join(get_args(Method))}"
+                f"fused_temperature {self.fused_temperature}: expected a number from 0.01 to 100"
             )
-        if not 0.0 <= self.lyrics_weight <= 1.0:
-            raise InputError(f"lyrics_weight {self.lyrics_weight}: expected a number from 0 to 1")
         if not 0.0 <= self.abstain_below <= 1.0:
             raise InputError(f"abstain_below {self.abstain_below}: expected a number from 0 to 1")
-
-    @property
-    def audio_weight(self) -> float:
-        """Weight of the sound: what the words leave of 1."""
-        return 1.0 - self.lyrics_weight
 
     @property
     def hash(self) -> str:
@@ -109,7 +134,7 @@ class FusionSettings:
         catalogue stale.
         """
         content = self.to_dict()
-        decisive = {key: content[key] for key in ("lyrics", "audio", "method", "lyrics_weight")}
+        decisive = {key: content[key] for key in _DECISIVE}
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode("utf-8")).hexdigest()[:16]
 
     def for_mood(self) -> FusionSettings:
@@ -132,9 +157,10 @@ class FusionSettings:
     def to_dict(self) -> dict[str, Any]:
         """Content of the settings file."""
         content = asdict(self)
-        for branch in ("lyrics", "audio", "mood"):
-            content[branch]["prior"] = list(content[branch]["prior"])
-        return {"version": SETTINGS_VERSION, **content}
+        content["rule"] = self.rule.to_dict()
+        # lists, as they come out of JSON
+        plain: dict[str, Any] = json.loads(json.dumps(content))
+        return {"version": SETTINGS_VERSION, **plain}
 
     @classmethod
     def from_dict(cls, content: Any, where: str = "fusion settings") -> FusionSettings:
@@ -148,8 +174,11 @@ class FusionSettings:
         try:
             fields = dict(content)
             version = fields.pop("version")
-            if version != SETTINGS_VERSION:
+            if version not in (1, SETTINGS_VERSION):
                 raise InputError(f"version {version!r}: expected {SETTINGS_VERSION}")
+            rule = _first_rule(fields) if version == 1 else fields.pop("rule", None)
+            if rule is not None:
+                fields["rule"] = rule_from_dict(rule)
             for branch in ("lyrics", "audio", "mood"):
                 if branch in fields:
                     fields[branch] = BranchCalibration(**fields[branch])
@@ -183,6 +212,16 @@ class FusionSettings:
         except ValueError as error:
             raise InputError(f"fusion settings {where} are not JSON: {error}") from error
         return cls.from_dict(content, where)
+
+
+def _first_rule(fields: dict[str, Any]) -> dict[str, Any]:
+    """The rule of settings of version 1, taken out of them: a method and one weight."""
+    method, weight = fields.pop("method", "mean"), float(fields.pop("lyrics_weight", 0.5))
+    return (
+        Product.of_weight(weight).to_dict()
+        if method == "product"
+        else {"method": method, "lyrics_weight": weight}
+    )
 
 
 def _from_card(card: ModelCard, prior_strength: float) -> BranchCalibration:

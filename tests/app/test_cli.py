@@ -15,6 +15,7 @@ import app.cli
 from data_prep.catalogue import Catalogue
 from data_prep.errors import MissingExtraError
 from data_prep.taxonomy import EMOTIONS
+from fusion.rules import Product
 from fusion.settings import FusionSettings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -272,7 +273,7 @@ def test_export(catalogue, tmp_path):
 
 
 def test_rescore_and_carry_the_settings_along(catalogue, tmp_path):
-    settings = FusionSettings(method="product", lyrics_weight=0.9)
+    settings = FusionSettings(rule=Product.of_weight(0.9))
     settings.save(tmp_path / "fusion.json")
     result = maeum(
         "rescore", "--fusion", tmp_path / "fusion.json", "--catalogue", catalogue, "--json"

@@ -108,7 +108,7 @@ def test_another_model_reads_its_own_stage_again(catalogue, music, analyser):
 def test_other_settings_rescore_without_a_model(catalogue, music, analyser):
     index_songs(catalogue, song_sources(music), analyser)
     asked(analyser)
-    analyser.settings = replace(analyser.settings, method="product", lyrics_weight=0.9)
+    analyser.settings = replace(analyser.settings, rule=Product.of_weight(0.9))
     report = index_songs(catalogue, song_sources(music), analyser)
     assert counts(report) == (0, 0, 3, 0)
     assert report.rescored == 3

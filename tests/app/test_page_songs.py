@@ -11,6 +11,7 @@ import pytest
 from app.page_songs import MOST_FILTERS, SERVER_AGE_S, KeptSongs
 from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
 from fusion.rescoring import rescore
+from fusion.rules import Mean
 from fusion.settings import FusionSettings
 
 
@@ -56,7 +57,7 @@ def test_a_change_of_the_file_is_seen(kept: KeptSongs, path: Path) -> None:
 
 def test_new_settings_of_the_catalogue_are_taken(kept: KeptSongs, path: Path) -> None:
     assert kept.settings() == FusionSettings.load()
-    other = FusionSettings(lyrics_weight=0.9)
+    other = FusionSettings(rule=Mean(0.9))
     with Catalogue.open(path) as catalogue:
         rescore(catalogue, other)
     os.utime(path)
@@ -64,7 +65,7 @@ def test_new_settings_of_the_catalogue_are_taken(kept: KeptSongs, path: Path) ->
 
 
 def test_settings_that_were_given_stay(path: Path) -> None:
-    given = FusionSettings(lyrics_weight=0.2)
+    given = FusionSettings(rule=Mean(0.2))
     songs = KeptSongs(Catalogue.open(path, read_only=True), given)
     assert songs.settings() == given
     songs.close()

@@ -165,7 +165,7 @@ def test_another_runs_rows_do_not_count(folder, analyser, what):
     if what == "model":
         words.model_hash = "words-2"
     if what == "settings":
-        analyser.settings = replace(analyser.settings, lyrics_weight=0.9)
+        analyser.settings = replace(analyser.settings, rule=Mean(0.9))
     words.asked.clear()
     assert analyse_table(table, out, analyser).resumed == 0
     assert len(words.asked) == 2

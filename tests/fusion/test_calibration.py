@@ -5,7 +5,7 @@ import pytest
 
 from data_prep.errors import InputError
 from data_prep.temperature import fit_temperature
-from fusion.calibration import calibrate, estimate_prior
+from fusion.calibration import calibrate, sharpened
 from fusion.settings import BranchCalibration
 
 
@@ -89,12 +89,20 @@ def test_nothing_to_fit_on_is_refused():
         fit_temperature(np.full((3, 6), 1 / 6), np.zeros(2, dtype=int))
 
 
-def test_prior_is_the_mean_without_missing_rows():
-    rows = np.array([[1, 0, 0, 0, 0, 0], [np.nan] * 6, [0, 1, 0, 0, 0, 0]], dtype=float)
-    prior = estimate_prior(rows)
-    assert sum(prior) == pytest.approx(1.0)
-    assert prior[0] == pytest.approx(prior[1])
-    assert 0 < prior[5] < 0.002
-    BranchCalibration(prior=prior)  # fits the settings
-    with pytest.raises(InputError):
-        estimate_prior(rows[1:2])
+def test_vector_scaling_and_target_by_hand():
+    given = np.array([0.5, 0.25, 0.25, 0.0, 0.0, 0.0])
+    calibration = BranchCalibration(
+        prior=(0.25, 0.25, 0.125, 0.125, 0.125, 0.125),
+        prior_strength=1.0,
+        target=(0.125, 0.25, 0.25, 0.125, 0.125, 0.125),
+        scale=(2.0, 1.0, 1.0, 1.0, 1.0, 1.0),
+        bias=(np.log(2.0), 0.0, 0.0, 0.0, 0.0, 0.0),
+    )
+    # 0.5**2 * 2 / 2, 0.25 * 1, 0.25 * 2
+    np.testing.assert_allclose(calibrate(given, calibration), [0.25, 0.25, 0.5, 0, 0, 0], atol=1e-6)
+
+
+def test_sharpened_by_hand():
+    given = np.array([[0.6, 0.2, 0.2, 0.0, 0.0, 0.0]])
+    np.testing.assert_allclose(sharpened(given, 1.0), given)
+    np.testing.assert_allclose(sharpened(given, 0.5)[0, :2], [9 / 11, 1 / 11])

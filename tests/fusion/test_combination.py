@@ -1,10 +1,11 @@
-"""Properties of fusion, for both rules."""
+"""Properties of fusion, whatever the rule."""
 
 import numpy as np
 import pytest
 
 from data_prep.errors import InputError
-from fusion.combination import certainty, fuse, fuse_many, jensen_shannon
+from fusion.combination import fuse, fuse_many, jensen_shannon
+from fusion.rules import Mean, Product, certainty
 from fusion.settings import BranchCalibration, FusionSettings
 
 UNIFORM = np.full(6, 1 / 6, dtype=np.float32)
@@ -16,7 +17,8 @@ def draw(n: int, seed: int = 0) -> np.ndarray:
 
 
 def settings_of(method: str, lyrics_weight: float = 0.5, **changes) -> FusionSettings:
-    return FusionSettings(method=method, lyrics_weight=lyrics_weight, **changes)
+    rule = Mean(lyrics_weight) if method == "mean" else Product.of_weight(lyrics_weight)
+    return FusionSettings(rule=rule, **changes)
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -150,6 +152,23 @@ def test_the_surer_branch_has_the_larger_share():
     fused = fuse(sure, unsure, FusionSettings())
     assert fused.lyrics_share > 0.99
     assert fuse(unsure, unsure, settings_of("mean", 0.3)).lyrics_share == pytest.approx(0.3)
+
+
+def test_what_the_sound_moved():
+    lyrics, audio = draw(2, 11)
+    both = fuse(lyrics, audio, settings_of("mean", 0.25))
+    np.testing.assert_allclose(both.moved, 0.75 * (audio - lyrics), atol=1e-6)
+    assert both.moved.sum() == pytest.approx(0.0, abs=1e-6)
+    assert fuse(lyrics, None, FusionSettings()).moved is None
+    assert fuse(None, audio, FusionSettings()).moved is None
+
+
+def test_what_was_fused_is_sharpened_and_a_single_branch_is_not():
+    (lyrics, audio), half = draw(2, 12), settings_of("mean", fused_temperature=0.5)
+    plain = fuse(lyrics, audio, settings_of("mean")).distribution.astype(float)
+    expected = plain**2 / (plain**2).sum()
+    np.testing.assert_allclose(fuse(lyrics, audio, half).distribution, expected, atol=1e-6)
+    np.testing.assert_allclose(fuse(lyrics, None, half).distribution, lyrics, atol=1e-6)
 
 
 def test_the_abstain_band():

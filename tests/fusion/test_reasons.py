@@ -5,6 +5,7 @@ import pytest
 
 from fusion.combination import fuse
 from fusion.reasons import branches_differ, matching_emotions, reason
+from fusion.rules import Mean
 from fusion.settings import FusionSettings
 
 SAD = np.array([0.04, 0.05, 0.05, 0.8, 0.03, 0.03])
@@ -27,7 +28,7 @@ def test_branches_differ_only_when_their_tops_do():
 
 
 def test_english():
-    both = fuse(SAD, BRIGHT, FusionSettings(lyrics_weight=0.5))
+    both = fuse(SAD, BRIGHT, FusionSettings(rule=Mean(0.5)))
     sentence = reason(SAD, both, "en")
     words = round(100 * both.lyrics_share)
     assert f"its words decide {words}%, its sound {100 - words}%" in sentence

@@ -9,9 +9,10 @@ from data_prep.catalogue import Catalogue, Song, StageVector
 from data_prep.errors import CatalogueError, InputError
 from fusion.combination import fuse
 from fusion.rescoring import SETTINGS_KEY, catalogue_settings, rescore
+from fusion.rules import Product
 from fusion.settings import FusionSettings
 
-OTHER = FusionSettings(method="product", lyrics_weight=0.8)
+OTHER = FusionSettings(rule=Product.of_weight(0.8))
 
 
 @pytest.fixture

@@ -7,20 +7,24 @@ import pytest
 
 from data_prep.errors import InputError
 from data_prep.model_folder import ModelCard
+from fusion.rules import METHODS, Gate, Mean, Product
 from fusion.settings import BranchCalibration, FusionSettings
 
 
 def test_the_embedded_settings_load():
     settings = FusionSettings.load()
-    assert settings.method in ("mean", "product")
+    assert settings.rule.method in METHODS
     assert len(settings.hash) == 16
 
 
 def test_save_and_load_give_the_same(tmp_path):
     settings = FusionSettings(
         lyrics=BranchCalibration(1.5, (0.4, 0.2, 0.1, 0.1, 0.1, 0.1), 0.3),
-        method="product",
-        lyrics_weight=0.35,
+        audio=BranchCalibration(
+            target=(0.3, 0.2, 0.2, 0.1, 0.1, 0.1), scale=(2.0,) * 6, bias=(0.5, -0.5, 0, 0, 0, 0)
+        ),
+        rule=Product(0.35, 1.0),
+        fused_temperature=0.8,
     )
     settings.save(tmp_path / "fusion.json")
     loaded = FusionSettings.load(tmp_path / "fusion.json")
@@ -30,8 +34,10 @@ def test_save_and_load_give_the_same(tmp_path):
 
 def test_the_hash_covers_what_decides_a_stored_vector():
     settings = FusionSettings()
-    assert replace(settings, lyrics_weight=0.4).hash != settings.hash
-    assert replace(settings, method="product").hash != settings.hash
+    assert replace(settings, rule=Mean(0.4)).hash != settings.hash
+    assert replace(settings, rule=Product()).hash != settings.hash
+    assert replace(settings, rule=Gate()).hash != settings.hash
+    assert replace(settings, fused_temperature=0.9).hash != settings.hash
     assert replace(settings, audio=BranchCalibration(2.0)).hash != settings.hash
     assert replace(settings, abstain_below=0.1).hash == settings.hash
     assert replace(settings, mood=BranchCalibration(2.0)).hash == settings.hash
@@ -39,7 +45,7 @@ def test_the_hash_covers_what_decides_a_stored_vector():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("method", "median"), ("lyrics_weight", 1.2), ("abstain_below", -0.1)],
+    [("fused_temperature", 0.0), ("abstain_below", -0.1)],
 )
 def test_settings_out_of_range_name_the_value(field, value):
     with pytest.raises(InputError, match=str(value)):
@@ -55,6 +61,10 @@ def test_settings_out_of_range_name_the_value(field, value):
         {"prior": (0.5, 0.5, 0.0, 0.0, 0.0, 0.0)},
         {"prior": (0.9, 0.9, 0.1, 0.1, 0.1, 0.1)},
         {"prior_strength": 2.0},
+        {"target": (0.5, 0.5, 0.0, 0.0, 0.0, 0.0)},
+        {"scale": (0.0,) * 6},
+        {"bias": (float("inf"),) * 6},
+        {"bias": (1.0,)},
     ],
 )
 def test_calibrations_out_of_range_are_refused(arguments):
@@ -68,8 +78,13 @@ def test_calibrations_out_of_range_are_refused(arguments):
         "",
         "[]",
         "{}",
-        '{"version": 2}',
-        '{"version": 1, "unknown": 1}',
+        '{"version": 3}',
+        '{"version": 2, "unknown": 1}',
+        '{"version": 2, "rule": {"method": "median"}}',
+        '{"version": 2, "rule": {"method": "mean", "lyrics_weight": 1.2}}',
+        '{"version": 2, "rule": {"method": "mean", "exponent": 1}}',
+        '{"version": 2, "rule": 3}',
+        '{"version": 1, "method": "median"}',
         '{"version": 1, "audio": 3}',
     ],
 )
@@ -114,7 +129,17 @@ def test_a_mood_is_read_with_its_own_calibration():
 def test_the_file_is_plain_json(tmp_path):
     FusionSettings().save(tmp_path / "fusion.json")
     content = json.loads((tmp_path / "fusion.json").read_text(encoding="utf-8"))
-    assert content["version"] == 1
+    assert content["version"] == 2
+    assert content["rule"] == {"method": "mean", "lyrics_weight": 0.5}
     assert set(content) == {
-        "version", "lyrics", "audio", "mood", "method", "lyrics_weight", "abstain_below",
+        "version", "lyrics", "audio", "mood", "rule", "fused_temperature", "abstain_below",
     }  # fmt: skip
+
+
+def test_settings_of_the_first_version_are_read():
+    calibration = {"temperature": 2.0, "prior": [0.5, 0.1, 0.1, 0.1, 0.1, 0.1]}
+    first = {"version": 1, "lyrics": calibration, "method": "product", "lyrics_weight": 0.2}
+    settings = FusionSettings.from_dict(first)
+    assert settings.rule == Product(0.25, 1.0)
+    assert settings.lyrics == BranchCalibration(2.0, (0.5, 0.1, 0.1, 0.1, 0.1, 0.1))
+    assert FusionSettings.from_dict({"version": 1, "lyrics_weight": 0.3}).rule == Mean(0.3)
