@@ -21,6 +21,7 @@ from app.training_options import (
     say,
     sub_app,
 )
+from data_prep.errors import InputError
 
 DEFAULT_STUDY_WORK = Path(".work/ablation")
 
@@ -153,3 +154,93 @@ def study_audio(
         )
         study(out, work, settings, simclr=simclr, threads=threads, say=say)
     sys.stdout.write((out / f"{NAME}.md").read_text(encoding="utf-8"))
+
+
+@study_app.command("fusion-weights")
+def study_fusion_weights(
+    out: StudyOutOption,
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="Labelled songs of your own (csv, tsv, jsonl, parquet) with words and recordings, "
+            "not the label-paired benchmark.",
+        ),
+    ] = None,
+    text_column: Annotated[str | None, typer.Option("--text-column", metavar="NAME")] = None,
+    audio_column: Annotated[
+        str | None,
+        typer.Option("--audio-column", metavar="NAME", help="Paths, relative to the table."),
+    ] = None,
+    label_column: Annotated[str | None, typer.Option("--label-column", metavar="NAME")] = None,
+    label_set: Annotated[
+        str | None,
+        typer.Option("--label-set", metavar="SET", help="What the labels are. [default: six]"),
+    ] = None,
+    group_column: Annotated[
+        str | None,
+        typer.Option(
+            "--group-column",
+            metavar="NAME",
+            help="What must stay on one side of a split, as an artist.",
+        ),
+    ] = None,
+    draws: Annotated[
+        int | None, typer.Option("--draws", min=1, help="Draws of the benchmark (5).")
+    ] = None,
+    songs: Annotated[
+        int | None,
+        typer.Option(
+            "--songs", min=5, help="Songs of each emotion in a draw, a multiple of 5 (400)."
+        ),
+    ] = None,
+    model_lyrics: Annotated[
+        Path | None,
+        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
+    ] = None,
+    model_audio: Annotated[
+        Path | None,
+        typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
+    ] = None,
+    work: WorkOption = DEFAULT_WORK,
+) -> None:
+    """Which weights and rules fuse best: every rule cross-validated, with intervals.
+
+    On the label-paired benchmark (needs the data sets, and `maeum prepare audio` for EMOPIA's
+    recordings), or on a table of your own with the columns text, audio_path and emotion.
+    """
+    own = {
+        "--text-column": text_column,
+        "--audio-column": audio_column,
+        "--label-column": label_column,
+        "--label-set": label_set,
+        "--group-column": group_column,
+    }
+    for option, value in (own if table is None else {"--draws": draws, "--songs": songs}).items():
+        if value is not None:
+            raise InputError(f"{option} goes {'with' if table is None else 'without'} --table")
+    with needs_extra("study fusion-weights"):
+        from app.weight_study import SongTableOptions, study_benchmark, study_table
+        from fusion.weight_report import NAME
+
+        if table is None:
+            study_benchmark(
+                out, work, model_lyrics, model_audio, **given(draws=draws, per_emotion=songs)
+            )
+            left_out = False
+        else:
+            options = SongTableOptions(
+                table=table,
+                **given(
+                    text_column=text_column,
+                    audio_column=audio_column,
+                    label_column=label_column,
+                    label_set=label_set,
+                    group_column=group_column,
+                ),
+            )
+            left_out = study_table(out, options, model_lyrics, model_audio)
+    sys.stdout.write((out / f"{NAME}.md").read_text(encoding="utf-8"))
+    if left_out:
+        raise typer.Exit(1)

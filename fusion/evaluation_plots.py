@@ -175,6 +175,77 @@ def plot_bars(
     _save(figure, path)
 
 
+def plot_curve(
+    path: Path,
+    places: Sequence[float],
+    values: Sequence[float],
+    intervals: Sequence[Sequence[float]],
+    lines: Mapping[str, float],
+    title: str,
+    axis: str,
+    measure: str,
+) -> None:
+    """A figure over a number, its interval as a band, and other figures as level lines.
+
+    Parameters
+    ----------
+    places, values, intervals
+        Where, how much, and (lower, upper) of each.
+    lines
+        Name → value of what is compared with.
+    axis, measure
+        What the number and the figure are.
+    """
+    figure = _figure(6.5, 4.5)
+    axes = figure.add_subplot()
+    low, high = np.array(intervals).T
+    axes.fill_between(places, low, high, alpha=0.2, linewidth=0)
+    axes.plot(places, values, marker="o", ms=3, label=in_ascii(title, "curve"))
+    for number, (name, value) in enumerate(lines.items()):
+        style = ("--", ":", "-.", (0, (1, 3)))[number % 4]
+        colour = f"C{number + 1}"
+        axes.axhline(value, color=colour, linestyle=style, label=f"{name} {value:.3f}")
+    axes.set(xlabel=axis, ylabel=measure)
+    axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def plot_grid(
+    path: Path,
+    places: Sequence[float],
+    values: NDArray[np.floating[Any]],
+    title: str,
+    axes_of: tuple[str, str],
+) -> None:
+    """Heat map of a figure over two numbers, each cell with its value; empty where it is NaN.
+
+    Parameters
+    ----------
+    places
+        Of the rows and of the columns.
+    values
+        (places, places).
+    axes_of
+        What the rows and the columns are.
+    """
+    figure = _figure(6.5, 5.5)
+    axes = figure.add_subplot()
+    image = axes.imshow(values, cmap="viridis", origin="lower")
+    figure.colorbar(image, ax=axes, fraction=0.045)
+    names = [f"{place:g}" for place in places]
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    middle = np.nanmean(values)
+    for (row, column), value in np.ndenumerate(values):
+        if np.isfinite(value):
+            colour = "black" if value > middle else "white"
+            text = f"{value:.2f}"
+            axes.text(column, row, text, ha="center", va="center", fontsize=7, color=colour)
+    axes.set(xlabel=axes_of[1], ylabel=axes_of[0])
+    axes.set_title(in_ascii(title, "grid"), fontsize=10)
+    _save(figure, path)
+
+
 def _matrix(
     values: NDArray[Any], names: Sequence[str], written: Sequence[Sequence[str]]
 ) -> tuple[Figure, Axes]:

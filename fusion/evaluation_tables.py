@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -201,7 +201,7 @@ def write_evaluation(
     """
     results = table_results(table, asked, evaluations, similarities)
     write_results(out, "table", results, table_markdown(results, branch))
-    write_problems(out / "left_out.jsonl", asked)
+    write_problems(out / "left_out.jsonl", asked.problems)
     write_similarities(out, similarities)
     write_plots(out, evaluations)
     return results
@@ -232,10 +232,10 @@ def table_results(
     }
 
 
-def write_problems(path: Path, asked: AskedTable) -> None:
+def write_problems(path: Path, problems: Iterable[Mapping[str, Any]]) -> None:
     """Rows left out, as JSON lines: row, reason and problem."""
     with path.open("w", encoding="utf-8") as lines:
-        for problem in asked.problems:
+        for problem in problems:
             text = json.dumps(problem, ensure_ascii=False)
             lines.write(text.encode("utf-8", "replace").decode("utf-8") + "\n")
 

@@ -124,7 +124,8 @@ def _positive(name: str, shares: Sequence[float]) -> NDArray[np.float64]:
     array = np.asarray(shares, dtype=np.float64)
     if array.shape != (N_EMOTIONS,) or not (array > 0).all() or not np.isfinite(array).all():
         raise InputError(f"{name} {list(shares)}: expected {N_EMOTIONS} numbers above 0")
-    return array / array.sum()
+    scaled: NDArray[np.float64] = array / array.sum()
+    return scaled
 
 
 def _shares(mean: NDArray[np.float64]) -> tuple[float, ...]:

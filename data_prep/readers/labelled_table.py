@@ -105,6 +105,9 @@ class LabelledRow:
     group
         What the row shares with others of its kind (an artist, a song), where a column
         of the table says so.
+    audio
+        In a table of songs: path of the recording, resolved against the table's folder;
+        ``""`` where there is none.
     """
 
     number: int
@@ -114,11 +117,12 @@ class LabelledRow:
     problem: str | None = None
     mended: tuple[tuple[str, str], ...] = ()
     group: str | None = None
+    audio: str = ""
 
 
 @dataclass(frozen=True, eq=False)
 class LabelledTable:
-    """A labelled table, made by :func:`open_labelled_table` or :func:`open_recording_table`.
+    """A labelled table, made by one of the functions ``open_…_table`` below.
 
     Attributes
     ----------
@@ -234,7 +238,7 @@ def open_recording_table(
     def labelled() -> Iterator[LabelledRow]:
         for row in table.rows():
             cell = _cell(row, audio).strip()
-            place = str(path.parent / Path(cell).expanduser()) if cell and as_paths else cell
+            place = _place(path, cell) if as_paths else cell
             wrong: tuple[Reason, str] | None = None
             if not cell:
                 wrong = "no recording", f"nothing in the column {audio!r}"
@@ -242,6 +246,56 @@ def open_recording_table(
             yield made if group is None else replace(made, group=_cell(row, group).strip() or None)
 
     return LabelledTable(path.name, label_set, table.length, labelled)
+
+
+def open_song_table(
+    path: Path,
+    label_set: LabelSet,
+    *,
+    text_column: str,
+    audio_column: str,
+    label_column: str,
+    group_column: str | None = None,
+) -> LabelledTable:
+    """Open a labelled table of songs, each with words, a recording, or both.
+
+    Parameters
+    ----------
+    path
+        A table.
+    label_set
+        What the labels are.
+    text_column, audio_column, label_column
+        Names of the columns of words, of paths of recordings and of labels; case and
+        surrounding spaces do not count. A cell of either of the first two may be empty.
+    group_column
+        Name of the column of what must stay together in a split; none if not given.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, or lacks a column.
+    """
+    table = open_table(path)
+    text = _column(table, text_column, "--text-column")
+    audio = _column(table, audio_column, "--audio-column")
+    label = _column(table, label_column, "--label-column")
+    group = None if group_column is None else _column(table, group_column, "--group-column")
+    read = partial(_LabelReader(label_set).of_column, label)
+
+    def labelled() -> Iterator[LabelledRow]:
+        for row in table.rows():
+            words, place = _cell(row, text), _place(path, _cell(row, audio).strip())
+            wrong = None if place and not words.strip() else _unusable(words, text)
+            made = replace(_labelled(row, words, wrong, read), audio=place)
+            yield made if group is None else replace(made, group=_cell(row, group).strip() or None)
+
+    return LabelledTable(path.name, label_set, table.length, labelled)
+
+
+def _place(table: Path, cell: str) -> str:
+    """A path of a table's cell, resolved against its folder; empty where the cell is."""
+    return str(table.parent / Path(cell).expanduser()) if cell else ""
 
 
 _ReadLabels = Callable[[TableRow], tuple[NDArray[np.float32], tuple[tuple[str, str], ...]]]

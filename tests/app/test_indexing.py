@@ -15,6 +15,7 @@ from data_prep.catalogue import Catalogue
 from data_prep.errors import ModelFolderError
 from fusion.combination import fuse
 from fusion.rescoring import catalogue_settings
+from fusion.rules import Product
 
 
 @pytest.fixture

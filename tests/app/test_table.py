@@ -16,6 +16,7 @@ from app import table as table_module
 from app.table import ROWS_PER_WINDOW, analyse_table, is_sentence
 from app.table_files import RESULT_COLUMNS
 from data_prep.errors import InputError, ModelFolderError
+from fusion.rules import Mean
 from lyrics_model.predictor import LyricReading
 
 FORMATS = ("csv", "tsv", "jsonl", "parquet")
