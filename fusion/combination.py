@@ -151,6 +151,8 @@ def fuse_many(
         combined[both] = sharpened(answers, settings.fused_temperature)
         weights = settings.rule.lyrics_weights(words[both], sound[both])
         lyrics_share[both] = _lyrics_share(words[both], sound[both], weights)
+    if settings.relative is not None:
+        combined = settings.relative(combined)
     fused = combined.astype(np.float32)
 
     confidence = fused.max(axis=1)

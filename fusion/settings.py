@@ -16,12 +16,13 @@ from typing import Any, Final
 from data_prep.errors import InputError
 from data_prep.model_folder import ModelCard
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
+from fusion.quantile_map import QuantileMap
 from fusion.rules import FusionRule, Mean, Product, rule_from_dict
 
 SETTINGS_VERSION: Final = 2
 _EMBEDDED_NAME: Final = "embedded.json"
 _UNIFORM: Final = (1.0 / N_EMOTIONS,) * N_EMOTIONS
-_DECISIVE: Final = ("lyrics", "audio", "rule", "fused_temperature")
+_DECISIVE: Final = ("lyrics", "audio", "rule", "fused_temperature", "relative")
 _LARGEST_BIAS: Final = 20.0
 
 
@@ -103,6 +104,9 @@ class FusionSettings:
     fused_temperature
         Divides the log probabilities of what the rule gives, > 0: a mean of two calibrated
         answers is less sure than it may be.
+    relative
+        Spreads the songs of a catalogue, whatever their branches, over the moods that people
+        ask for; ``None`` keeps what they say for themselves.
     abstain_below
         A fused answer whose strongest emotion has less than this probability is
         marked as abstaining, 0 to 1.
@@ -115,6 +119,7 @@ class FusionSettings:
     audio: BranchCalibration = field(default_factory=BranchCalibration)
     rule: FusionRule = field(default_factory=Mean)
     fused_temperature: float = 1.0
+    relative: QuantileMap | None = None
     abstain_below: float = 0.3
     mood: BranchCalibration = field(default_factory=BranchCalibration)
 
@@ -138,8 +143,9 @@ class FusionSettings:
         return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode("utf-8")).hexdigest()[:16]
 
     def for_mood(self) -> FusionSettings:
-        """The same settings with the mood calibration on the lyric branch."""
-        return replace(self, lyrics=self.mood)
+        """The same settings with the mood calibration on the lyric branch; a mood is what songs
+        are relative to, and stays as it is."""
+        return replace(self, lyrics=self.mood, relative=None)
 
     def for_cards(
         self, lyrics_card: ModelCard | None = None, audio_card: ModelCard | None = None
@@ -179,6 +185,8 @@ class FusionSettings:
             rule = _first_rule(fields) if version == 1 else fields.pop("rule", None)
             if rule is not None:
                 fields["rule"] = rule_from_dict(rule)
+            if fields.get("relative") is not None:
+                fields["relative"] = QuantileMap(**fields["relative"])
             for branch in ("lyrics", "audio", "mood"):
                 if branch in fields:
                     fields[branch] = BranchCalibration(**fields[branch])

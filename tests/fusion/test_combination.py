@@ -5,6 +5,7 @@ import pytest
 
 from data_prep.errors import InputError
 from fusion.combination import fuse, fuse_many, jensen_shannon
+from fusion.quantile_map import QuantileMap
 from fusion.rules import Mean, Product, certainty
 from fusion.settings import BranchCalibration, FusionSettings
 
@@ -169,6 +170,17 @@ def test_what_was_fused_is_sharpened_and_a_single_branch_is_not():
     expected = plain**2 / (plain**2).sum()
     np.testing.assert_allclose(fuse(lyrics, audio, half).distribution, expected, atol=1e-6)
     np.testing.assert_allclose(fuse(lyrics, None, half).distribution, lyrics, atol=1e-6)
+
+
+def test_songs_relative_to_their_catalogue_have_it_whatever_their_branches():
+    relative = QuantileMap(((-1.0, 1.0),) * 6, ((-2.0, 2.0),) * 6)
+    (lyrics, audio), settings = draw(2, 13), FusionSettings(relative=relative)
+    for given in ((lyrics, audio), (lyrics, None), (None, audio)):
+        plain = fuse(*given, FusionSettings()).distribution
+        np.testing.assert_allclose(
+            fuse(*given, settings).distribution, relative(plain[None])[0], atol=1e-6
+        )
+    assert fuse_many(np.full((1, 6), np.nan), np.full((1, 6), np.nan), settings).abstain.all()
 
 
 def test_the_abstain_band():

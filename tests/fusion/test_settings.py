@@ -7,6 +7,7 @@ import pytest
 
 from data_prep.errors import InputError
 from data_prep.model_folder import ModelCard
+from fusion.quantile_map import QuantileMap
 from fusion.rules import METHODS, Gate, Mean, Product
 from fusion.settings import BranchCalibration, FusionSettings
 
@@ -25,6 +26,7 @@ def test_save_and_load_give_the_same(tmp_path):
         ),
         rule=Product(0.35, 1.0),
         fused_temperature=0.8,
+        relative=QuantileMap(((-1.0, 1.0),) * 6, ((-2.0, 2.0),) * 6),
     )
     settings.save(tmp_path / "fusion.json")
     loaded = FusionSettings.load(tmp_path / "fusion.json")
@@ -84,6 +86,8 @@ def test_calibrations_out_of_range_are_refused(arguments):
         '{"version": 2, "rule": {"method": "mean", "lyrics_weight": 1.2}}',
         '{"version": 2, "rule": {"method": "mean", "exponent": 1}}',
         '{"version": 2, "rule": 3}',
+        '{"version": 2, "relative": {"songs": [], "moods": []}}',
+        '{"version": 2, "relative": 3}',
         '{"version": 1, "method": "median"}',
         '{"version": 1, "audio": 3}',
     ],
@@ -124,6 +128,8 @@ def test_a_mood_is_read_with_its_own_calibration():
         lyrics=BranchCalibration(prior_strength=1.0), mood=BranchCalibration(0.7)
     )
     assert settings.for_mood().lyrics == BranchCalibration(0.7)
+    relative = QuantileMap(((-1.0, 1.0),) * 6, ((-2.0, 2.0),) * 6)
+    assert replace(settings, relative=relative).for_mood().relative is None
 
 
 def test_the_file_is_plain_json(tmp_path):
@@ -132,7 +138,8 @@ def test_the_file_is_plain_json(tmp_path):
     assert content["version"] == 2
     assert content["rule"] == {"method": "mean", "lyrics_weight": 0.5}
     assert set(content) == {
-        "version", "lyrics", "audio", "mood", "rule", "fused_temperature", "abstain_below",
+        "version", "lyrics", "audio", "mood", "rule", "fused_temperature", "relative",
+        "abstain_below",
     }  # fmt: skip
 
 
