@@ -20,6 +20,10 @@ class ModelFolderError(MaeumError):
     """A model folder is missing, incomplete, or does not fit this version."""
 
 
+class IndexFolderError(MaeumError):
+    """A saved search index is missing, damaged, or does not fit this version."""
+
+
 class CatalogueError(MaeumError):
     """A catalogue cannot be opened, read or written."""
 
