@@ -201,6 +201,17 @@ class Catalogue:
         with self._reading() as connection:
             return tables.read_vectors(connection, made_by, stages)
 
+    def vector_blocks(
+        self, made_by: str | None = None, *, stages: Collection[Stage] = STAGES
+    ) -> Iterator[SongVectors]:
+        """The same in the order of the songs' numbers, some thousands at a time.
+
+        In a transaction of this thread, the fused vectors of the songs that were
+        given may be replaced before the next are taken.
+        """
+        with self._reading() as connection:
+            yield from tables.vector_blocks(connection, made_by, stages)
+
     def meta(self) -> dict[str, str]:
         """Facts about the catalogue as a whole, ``schema_version`` among them."""
         with self._reading() as connection:

@@ -15,6 +15,7 @@ import json
 import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
+from itertools import chain
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -126,7 +127,7 @@ def renew_revision(connection: sa.Connection) -> None:
     The digits are new each time. A copy that went its own way counts alike, and
     would be mistaken for its original by anything that stays the same.
     """
-    counted, _, _ = meta_facts(connection, [REVISION_KEY]).get(REVISION_KEY, "").partition("-")
+    counted = _revision(connection).partition("-")[0]
     following = int(counted) + 1 if counted.isdecimal() else 1
     put_meta(connection, {REVISION_KEY: f"{following}-{os.urandom(8).hex()}"})
 
@@ -306,50 +307,73 @@ def remove_songs(connection: sa.Connection, ids: Sequence[str]) -> int:
 def read_vectors(
     connection: sa.Connection, made_by: str | None, stages: Collection[Stage]
 ) -> SongVectors:
-    """Vectors of all songs; see :meth:`Catalogue.vectors`.
+    """Vectors of all songs in the order of their ids; see :meth:`Catalogue.vectors`.
 
     They are read in the order of the table and put into that of the ids, which an
     index of its own holds: going through the table by id takes three times as long.
+    """
+    blocks = list(vector_blocks(connection, made_by, stages))
+    if not blocks:
+        return _no_vectors(connection)
+    numbers = read_numbers(connection, None)
+    ascending = np.concatenate([block.numbers for block in blocks])
+    if ascending[-1] - ascending[0] == len(ascending) - 1:  # none is missing
+        rows = numbers - ascending[0]
+    else:
+        rows = np.searchsorted(ascending, numbers)
+    return SongVectors(
+        numbers=numbers,
+        lyrics=np.concatenate([block.lyrics for block in blocks])[rows],
+        audio=np.concatenate([block.audio for block in blocks])[rows],
+        fused=np.concatenate([block.fused for block in blocks])[rows],
+        current=np.concatenate([block.current for block in blocks])[rows],
+        revision=blocks[0].revision,
+    )
+
+
+def vector_blocks(
+    connection: sa.Connection, made_by: str | None, stages: Collection[Stage]
+) -> Iterator[SongVectors]:
+    """The same in the order of their numbers, thousands at a time.
+
+    Fused vectors of songs that were given may be written before the next are taken.
     """
     tables: sa.FromClause = song_table
     columns: list[sa.ColumnElement[Any]] = [_songs.number]
     columns += [_songs[stage] for stage in ("lyrics", "audio") if stage in stages]
     if "fused" in stages:
         tables = sa.outerjoin(song_table, fused_table, _songs.number == _fused.number)
-        columns += [_fused.vector, _fused.made_by == sa.literal(made_by, _text)]
+        columns += [_fused.made_by == sa.literal(made_by, _text), _fused.vector]
     query = sa.select(*columns).select_from(tables).order_by(_songs.number)
-    asked = [stage for stage in STAGES if stage in stages]
-    blocks: dict[Stage, list[NDArray[np.float32]]] = {stage: [] for stage in STAGES}
-    numbers: list[NDArray[np.int64]] = []
-    current: list[NDArray[np.bool_]] = []
-    for of_songs, *values in _columns(connection, query):
-        numbers.append(np.array(of_songs, dtype=np.int64))
-        for stage, blobs in zip(asked, values, strict=False):
-            vectors, damaged = decode(blobs)
+    revision = _revision(connection)
+    for numbers, *values in _columns(connection, query):
+        current = values.pop(-2) if "fused" in stages else ()
+        found: dict[Stage, NDArray[np.float32]] = {}
+        for stage, blobs in zip([s for s in STAGES if s in stages], values, strict=True):
+            found[stage], damaged = decode(blobs)
             if damaged.any():
-                wanted = _songs.number == of_songs[int(damaged.argmax())]
+                wanted = _songs.number == numbers[int(damaged.argmax())]
                 song_id = connection.execute(sa.select(_songs.id).where(wanted)).scalar_one()
                 raise damage(stage, song_id)
-            blocks[stage].append(vectors)
-        if "fused" in stages:
-            current.append(np.array(values[-1], dtype=np.object_) == 1)
-    ascending = np.concatenate([*numbers, np.empty(0, np.int64)])
-    by_id = read_numbers(connection, None)
-    rows = np.searchsorted(ascending, by_id)
+        absent = np.full((len(numbers), N_EMOTIONS), np.nan, dtype=np.float32)
+        yield SongVectors(
+            numbers=np.array(numbers, dtype=np.int64),
+            lyrics=found.get("lyrics", absent),
+            audio=found.get("audio", absent),
+            fused=found.get("fused", absent),
+            current=np.array([bool(one) for one in current] or [False] * len(numbers)),
+            revision=revision,
+        )
 
-    def in_order(stage: Stage) -> NDArray[np.float32]:
-        if not blocks[stage]:
-            return np.full((len(by_id), N_EMOTIONS), np.nan, dtype=np.float32)
-        return np.concatenate(blocks[stage])[rows]
 
-    return SongVectors(
-        numbers=by_id,
-        lyrics=in_order("lyrics"),
-        audio=in_order("audio"),
-        fused=in_order("fused"),
-        current=np.concatenate(current)[rows] if current else np.zeros(len(by_id), np.bool_),
-        revision=meta_facts(connection, [REVISION_KEY]).get(REVISION_KEY, ""),
-    )
+def _no_vectors(connection: sa.Connection) -> SongVectors:
+    none = np.empty((0, N_EMOTIONS), dtype=np.float32)
+    numbers, current = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+    return SongVectors(numbers, none, none, none, current, _revision(connection))
+
+
+def _revision(connection: sa.Connection) -> str:
+    return meta_facts(connection, [REVISION_KEY]).get(REVISION_KEY, "")
 
 
 def read_numbers(connection: sa.Connection, where: SongFilter | None) -> NDArray[np.int64]:
@@ -359,8 +383,9 @@ def read_numbers(connection: sa.Connection, where: SongFilter | None) -> NDArray
     # ascending id, one here and one there. Of an expression it has no index to be led by.
     order = _songs.id.concat("") if wanted else _songs.id
     query = sa.select(_songs.number).where(*wanted).order_by(order)
-    found = [np.array(numbers, dtype=np.int64) for (numbers,) in _columns(connection, query)]
-    return np.concatenate([*found, np.empty(0, np.int64)])
+    cursor = connection.execute(query).cursor
+    assert cursor is not None, "a query has a cursor"
+    return np.fromiter(chain.from_iterable(cursor.fetchall()), dtype=np.int64)
 
 
 def _columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[tuple[Any, ...]]]:

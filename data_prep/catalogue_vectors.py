@@ -23,7 +23,7 @@ _ABSENT: Final = np.full(N_EMOTIONS, np.nan, dtype="<f4").tobytes()
 
 @dataclass(frozen=True, eq=False)
 class SongVectors:
-    """The vectors of all songs of a catalogue, in the order of their ids.
+    """Vectors of songs of a catalogue as arrays.
 
     Attributes
     ----------
@@ -58,15 +58,17 @@ def decode(
     blobs: Sequence[bytes | None],
 ) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
     """Vectors (n, 6) from stored values, and which of them are damaged, (n,)."""
+    n_absent = blobs.count(None)
     filled = [_ABSENT if blob is None else blob for blob in blobs]
-    wrong = [i for i, blob in enumerate(filled) if len(blob) != VECTOR_BYTES]
-    for i in wrong:
-        filled[i] = _ABSENT
+    if set(map(len, filled)) - {VECTOR_BYTES}:
+        filled = [blob if len(blob) == VECTOR_BYTES else _ABSENT for blob in filled]
     vectors = np.frombuffer(b"".join(filled), dtype="<f4").astype(np.float32)
     vectors = vectors.reshape(-1, N_EMOTIONS)
     damaged = ~are_distributions(vectors)
-    if damaged.any():
-        damaged &= np.fromiter((blob is not None for blob in blobs), np.bool_, len(blobs))
+    if np.count_nonzero(damaged) == n_absent:  # an absent one never passes: these are they
+        damaged[:] = False
+    else:
+        damaged &= np.array([blob is not None for blob in blobs])
     return vectors, damaged
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import CatalogueError
-from data_prep.song import STAGES, StageVector
+from data_prep.song import STAGES, Stage, StageVector
 from data_prep.taxonomy import N_EMOTIONS
 from fusion.combination import Fused, FusedMany, fuse, fuse_many
 from fusion.settings import FusionSettings
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from data_prep.catalogue import Catalogue, Song
 
 SETTINGS_KEY: Final = "fusion_settings"
-
-_SONGS_PER_BLOCK: Final = 16_384
 
 
 def catalogue_settings(catalogue: Catalogue) -> FusionSettings:
@@ -88,19 +86,17 @@ def rescore(
         If the catalogue cannot be read or written.
     """
     made_by = settings.hash
+    stages: tuple[Stage, ...] = STAGES if only_stale else ("lyrics", "audio")
+    rescored = 0
     with catalogue.transaction():
-        known = catalogue.vectors(made_by, stages=STAGES if only_stale else ("lyrics", "audio"))
-        answered = ~(np.isnan(known.lyrics[:, 0]) & np.isnan(known.audio[:, 0]))
-        rows = np.flatnonzero(answered & ~known.current)
-        rows = rows[np.argsort(known.numbers[rows])]  # the order of the table, quickest to write
-        advance(len(known) - len(rows))
-        for start in range(0, len(rows), _SONGS_PER_BLOCK):
-            block = rows[start : start + _SONGS_PER_BLOCK]
-            fused = fuse_many(known.lyrics[block], known.audio[block], settings).distribution
-            catalogue.replace_fused(known.numbers[block], fused, made_by)
-            advance(len(block))
+        for songs in catalogue.vector_blocks(made_by, stages=stages):
+            answered = ~(np.isnan(songs.lyrics[:, 0]) & np.isnan(songs.audio[:, 0]))
+            rows = np.flatnonzero(answered & ~songs.current)
+            fused = fuse_many(songs.lyrics[rows], songs.audio[rows], settings).distribution
+            rescored += catalogue.replace_fused(songs.numbers[rows], fused, made_by)
+            advance(len(songs))
         keep_settings(catalogue, settings)
-    return len(rows)
+    return rescored
 
 
 def with_fused(songs: Sequence[Song], settings: FusionSettings) -> list[Song]:
