@@ -368,13 +368,15 @@ def rescore(
     Without --fusion, the settings of the embedded models are used.
     """
     from app.demo import catalogue_to_write
+    from app.progress import counting
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import rescore as rescore_catalogue
     from fusion.settings import FusionSettings
 
     settings = FusionSettings.load(fusion)
     with Catalogue.open(catalogue_to_write(catalogue)) as songs:
-        rescored = rescore_catalogue(songs, settings)
+        with counting(songs.count(), "songs") as advance:
+            rescored = rescore_catalogue(songs, settings, advance=advance)
         name = songs.name
     if as_json:
         _print_json({"catalogue": name, "rescored": rescored, "fusion": settings.hash})

@@ -178,9 +178,10 @@ class _IndexRun:
         """Write what is waiting."""
         if not self._waiting:
             return
-        self._catalogue.upsert(song for song, _ in self._waiting)
-        for song, inputs in self._waiting:
-            self._catalogue.set_meta(INPUTS_KEY + song.id, inputs.to_json())
+        with self._catalogue.transaction():
+            self._catalogue.upsert(song for song, _ in self._waiting)
+            for song, inputs in self._waiting:
+                self._catalogue.set_meta(INPUTS_KEY + song.id, inputs.to_json())
         self._waiting.clear()
 
     def _index(self, source: SongSource, known: Mapping[str, Song]) -> Outcome:

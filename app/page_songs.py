@@ -1,16 +1,12 @@
 """The catalogue's songs as the page keeps them in memory, until the catalogue changes.
 
 Reading and indexing tens of thousands of songs takes seconds, a search in them
-milliseconds. A catalogue in a file counts as changed when the file does; one on
-a server is read again after ``SERVER_AGE_S``.
+milliseconds. Whether the catalogue has changed is told by its revision.
 """
 
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable
-from pathlib import Path
 from typing import Final
 
 from app.page_charts import MapPoint
@@ -19,7 +15,6 @@ from fusion.recommendation import Recommender
 from fusion.rescoring import catalogue_settings, song_vectors
 from fusion.settings import FusionSettings
 
-SERVER_AGE_S: Final = 60.0
 MOST_FILTERS: Final = 16
 
 
@@ -32,22 +27,13 @@ class KeptSongs:
         Open for reading; closed by :meth:`close`.
     settings
         Fusion settings; ``None`` takes the catalogue's own, whenever it changes.
-    clock
-        Seconds that only grow.
     """
 
-    def __init__(
-        self,
-        catalogue: Catalogue,
-        settings: FusionSettings | None = None,
-        *,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
+    def __init__(self, catalogue: Catalogue, settings: FusionSettings | None = None) -> None:
         self._catalogue = catalogue
         self._given = settings
-        self._clock = clock
         self._lock = threading.RLock()
-        self._state: object = None
+        self._revision: str | None = None
         self._songs: list[Song] = []
         self._settings = settings if settings is not None else catalogue_settings(catalogue)
         self._recommenders: dict[SongFilter, Recommender] = {}
@@ -61,13 +47,13 @@ class KeptSongs:
             If the catalogue cannot be read any more.
         """
         with self._lock:
-            state = self._present_state()
-            if state != self._state:
+            revision = self._catalogue.revision()
+            if revision != self._revision:
                 self._songs = self._catalogue.songs()
                 if self._given is None:
                     self._settings = catalogue_settings(self._catalogue)
                 self._recommenders.clear()
-                self._state = state
+                self._revision = revision
             return self._songs
 
     def settings(self) -> FusionSettings:
@@ -107,15 +93,3 @@ class KeptSongs:
     def close(self) -> None:
         """Close the catalogue."""
         self._catalogue.close()
-
-    def _present_state(self) -> object:
-        """Something that differs once the catalogue may have changed."""
-        path = Path(self._catalogue.name)
-        parts = []
-        for file in (path, path.with_name(f"{path.name}-wal")):
-            try:
-                status = file.stat()
-            except OSError:
-                continue
-            parts.append((status.st_mtime_ns, status.st_size))
-        return tuple(parts) or int(self._clock() // SERVER_AGE_S)

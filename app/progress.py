@@ -40,9 +40,9 @@ class Progress:
         self._start = time.monotonic()
         self._last = 0.0
 
-    def advance(self, *, failed: bool = False) -> None:
-        """Count one more."""
-        self._done += 1
+    def advance(self, count: int = 1, *, failed: bool = False) -> None:
+        """Count one more, or several at once."""
+        self._done += count
         self._failed += failed
         now = time.monotonic()
         if self._shown and (now - self._last >= _REFRESH_S or self._done == self._total):
@@ -78,12 +78,8 @@ def counting(total: int, unit: str) -> Iterator[Callable[[int], None]]:
     """Progress of a piece of work that tells how many more were done."""
     progress = Progress(total, unit)
 
-    def advance(done: int) -> None:
-        for _ in range(done):
-            progress.advance()
-
     try:
-        yield advance
+        yield progress.advance
     finally:
         progress.close()
 

@@ -304,10 +304,12 @@ def machine() -> str:
 def measure(*, repeats: int) -> list[Measurement]:
     """All measurements, slow ones last."""
     from benchmarks.mel_reading import mel_reading
+    from benchmarks.rescoring_speed import rescoring_speed
     from benchmarks.sound_speed import sound_speed
 
     return [
         *(search(n, repeats=repeats) for n in CATALOGUE_SIZES),
+        *rescoring_speed(repeats=max(repeats // 3, 3)),
         mel(repeats=repeats),
         *sound_speed(repeats=repeats),
         mel_reading(repeats=repeats),

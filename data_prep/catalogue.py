@@ -1,14 +1,13 @@
 """The catalogue: songs, what is known of them, and their emotions by stage.
 
-One table of songs with one column group per stage (lyrics, audio, fused): six
-probabilities and the hash of what made them, so that a new fusion rule rescores
-without a model, and an update analyses only what it must. ``lyrics`` and
-``audio`` are the models' raw answers, before calibration. A stage that is absent
-is absent (``None``), never zeros.
+Every stage (lyrics, audio, fused) is kept apart with the hash of what made it, so
+that a new fusion rule rescores without a model, and an update analyses only what it
+must. ``lyrics`` and ``audio`` are the models' raw answers, before calibration. A
+stage that is absent is absent (``None``, a row of NaN), never zeros.
 
 Storage is SQLAlchemy Core: an SQLite file by default, PostgreSQL by URL. Every
-write is one transaction; readers of an SQLite file see the state before it or
-after it. ``sqlalchemy.orm`` is not imported: it would double the start-up time.
+write is one transaction; readers see the state before it or after it, and are not
+kept waiting. ``sqlalchemy.orm`` is not imported: it would double the start-up time.
 """
 
 from __future__ import annotations
@@ -16,166 +15,45 @@ from __future__ import annotations
 import os
 import sqlite3
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Literal, Self, TypeVar
-from urllib.parse import quote
+from typing import Final, Self
 
 import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from data_prep import catalogue_tables as tables
+from data_prep.catalogue_migration import OLD_VERSION, migrate
+from data_prep.catalogue_place import Place, explain, place_of
+from data_prep.catalogue_vectors import SongVectors
 from data_prep.errors import CatalogueError, InputError
-from data_prep.taxonomy import EMOTIONS, N_EMOTIONS, TAXONOMY_VERSION, check_distribution
+from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector
+from data_prep.taxonomy import TAXONOMY_VERSION
 
-SCHEMA_VERSION: Final = "1"
+__all__ = [
+    "STAGES",
+    "VARIABLE",
+    "Catalogue",
+    "Song",
+    "SongFilter",
+    "SongVectors",
+    "Stage",
+    "StageVector",
+    "default_catalogue_path",
+]
+
 VARIABLE: Final = "MAEUM_CATALOGUE"
 
-Stage = Literal["lyrics", "audio", "fused"]
-STAGES: Final[tuple[Stage, ...]] = ("lyrics", "audio", "fused")
 
-_ROWS_PER_STATEMENT: Final = 500
-_BUSY_S: Final = 30.0
+class _Transaction(threading.local):
+    """The write transaction that the present thread is in."""
 
-_T = TypeVar("_T")
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class StageVector:
-    """What one stage says of a song.
-
-    Attributes
-    ----------
-    distribution
-        Emotion distribution, float32 (6,), sums to one.
-    made_by
-        Hash of the model folder or of the fusion settings that made it.
-    """
-
-    distribution: NDArray[np.float32]
-    made_by: str
-
-
-@dataclass(frozen=True, eq=False, slots=True)
-class Song:
-    """One song of a catalogue.
-
-    Attributes
-    ----------
-    id
-        Unique within the catalogue.
-    title, artist, album, genre, language, licence, link, path, source
-        Facts; ``None`` where unknown. ``genre`` and ``artist`` may hold several
-        values separated by ``;``. ``link`` is where the song can be heard,
-        ``path`` a file of the user's own, ``source`` where the row came from.
-    year
-        Of release.
-    lyrics, audio
-        The models' raw answers, before calibration.
-    fused
-        The calibrated combination.
-    lyrics_note, audio_note
-        Why a branch gave no answer, or what to know about it.
-    """
-
-    id: str
-    title: str | None = None
-    artist: str | None = None
-    album: str | None = None
-    year: int | None = None
-    genre: str | None = None
-    language: str | None = None
-    licence: str | None = None
-    link: str | None = None
-    path: str | None = None
-    source: str | None = None
-    lyrics: StageVector | None = None
-    audio: StageVector | None = None
-    fused: StageVector | None = None
-    lyrics_note: str | None = None
-    audio_note: str | None = None
-
-
-@dataclass(frozen=True)
-class SongFilter:
-    """Which songs to take; ``None`` does not restrict.
-
-    Text is compared without regard to (ASCII) case; ``genre`` and ``artist``
-    match any of several values separated by ``;``. A song without a year passes
-    no year limit. ``has_lyrics`` and ``has_audio`` ask for the stage's vector.
-    """
-
-    year_from: int | None = None
-    year_to: int | None = None
-    genre: str | None = None
-    artist: str | None = None
-    language: str | None = None
-    source: str | None = None
-    has_lyrics: bool | None = None
-    has_audio: bool | None = None
-
-    def __post_init__(self) -> None:
-        if self.year_from and self.year_to and self.year_from > self.year_to:
-            raise InputError(f"no year is from {self.year_from} on and up to {self.year_to}")
-
-    def accepts(self, song: Song) -> bool:
-        """Whether a song passes: the same answer as :meth:`Catalogue.songs` gives."""
-        return (
-            (self.year_from is None or (song.year is not None and song.year >= self.year_from))
-            and (self.year_to is None or (song.year is not None and song.year <= self.year_to))
-            and _has_value(song.genre, self.genre)
-            and _has_value(song.artist, self.artist)
-            and (self.language is None or _fold(song.language) == _fold(self.language))
-            and (self.source is None or _fold(song.source) == _fold(self.source))
-            and self.has_lyrics in (None, song.lyrics is not None)
-            and self.has_audio in (None, song.audio is not None)
-        )
-
-
-def _fold(text: str | None) -> str | None:
-    """Lower case as SQLite's ``lower`` does it: ASCII only."""
-    if text is None:
-        return None
-    return "".join(c.lower() if c.isascii() else c for c in text.strip())
-
-
-def _has_value(values: str | None, wanted: str | None) -> bool:
-    if wanted is None:
-        return True
-    parts = (_fold(values) or "").replace("; ", ";")
-    return f";{_fold(wanted)};" in f";{parts};"
-
-
-_metadata = sa.MetaData()
-
-_meta_table = sa.Table(
-    "maeum_meta",
-    _metadata,
-    sa.Column("key", sa.Text, primary_key=True),
-    sa.Column("value", sa.Text, nullable=False),
-)
-
-# In the order of Song's fields, without the stages: rows become songs by position.
-_FACTS: Final = tuple(
-    field.name for field in fields(Song) if field.name not in STAGES and "_note" not in field.name
-)
-_NOTES: Final = ("lyrics_note", "audio_note")
-_MADE_BY: Final = tuple(f"{stage}_made_by" for stage in STAGES)
-_VALUES: Final = tuple(f"{stage}_{emotion}" for stage in STAGES for emotion in EMOTIONS)
-
-
-def _column(name: str) -> sa.Column[Any]:
-    kind: Any = sa.REAL if name in _VALUES else sa.Integer if name == "year" else sa.Text
-    return sa.Column(name, kind, primary_key=name == "id")
-
-
-_song_table = sa.Table(
-    "maeum_songs", _metadata, *map(_column, (*_FACTS, *_NOTES, *_MADE_BY, *_VALUES))
-)
-_columns = _song_table.c
+    connection: sa.Connection | None = None
+    has_changed: bool = False
 
 
 def default_catalogue_path() -> Path:
@@ -201,17 +79,18 @@ def default_catalogue_path() -> Path:
 class Catalogue:
     """An open catalogue. Made by :meth:`open`; a context manager that closes it."""
 
-    def __init__(self, engine: sa.Engine, name: str, *, read_only: bool) -> None:
-        self._engine = engine
+    def __init__(self, place: Place, *, read_only: bool) -> None:
+        self._place = place
         self._read_only = read_only
-        self.name = name
+        self._transaction = _Transaction()
+        self.name = place.name
         """Path or URL, without a password; for messages."""
 
     @classmethod
     def open(
         cls, url: str | Path | None = None, *, create: bool = False, read_only: bool = False
     ) -> Self:
-        """Open a catalogue.
+        """Open a catalogue. One that an earlier version wrote is brought up to date first.
 
         Parameters
         ----------
@@ -231,14 +110,12 @@ class Catalogue:
             this version.
         """
         given = str(url or os.environ.get(VARIABLE) or default_catalogue_path())
-        location = _parse(given)
-        if location.get_backend_name() == "sqlite":
-            engine, name = _sqlite_engine(location, create=create, read_only=read_only)
-        else:
-            engine, name = _server_engine(location)
-        catalogue = cls(engine, name, read_only=read_only)
+        place = place_of(given, create=create, read_only=read_only)
+        catalogue = cls(place, read_only=read_only)
         try:
-            catalogue._check_schema(create=create and not read_only)
+            if catalogue._schema_version(create=create and not read_only) == OLD_VERSION:
+                catalogue._bring_up_to_date(given)
+            catalogue._check_versions()
         except BaseException:
             catalogue.close()
             raise
@@ -246,7 +123,9 @@ class Catalogue:
 
     def close(self) -> None:
         """Release the file or connection. Closing twice does no harm."""
-        self._engine.dispose()
+        self._place.engine.dispose()
+        if not self._read_only:
+            self._place.settle()
 
     def __enter__(self) -> Self:
         return self
@@ -263,33 +142,109 @@ class Catalogue:
 
     def songs(self, where: SongFilter | None = None) -> list[Song]:
         """Songs that pass a filter, or all, in the order of their ids."""
-        query = sa.select(_song_table).where(*_conditions(where)).order_by(_columns.id)
-        with self._connection() as connection:
-            return _songs(connection.execute(query).all())
+        query = tables.select_songs().where(*tables.conditions(where))
+        with self._reading() as connection:
+            found = tables.read_songs(connection, query.order_by(tables.song_table.c.id))
+        return [song for _, song in found]
 
     def get(self, ids: Iterable[str]) -> list[Song]:
         """Songs by id, in the order asked for; ids that are not there are left out."""
         wanted = list(ids)
         found: dict[str, Song] = {}
-        with self._connection() as connection:
-            for part in _parts(wanted):
-                query = sa.select(_song_table).where(_columns.id.in_(part))
-                found.update((song.id, song) for song in _songs(connection.execute(query).all()))
+        with self._reading() as connection:
+            for part in tables.parts(wanted):
+                query = tables.select_songs().where(tables.song_table.c.id.in_(part))
+                found.update((s.id, s) for _, s in tables.read_songs(connection, query))
         return [found[song_id] for song_id in wanted if song_id in found]
+
+    def by_number(self, numbers: Iterable[int] | NDArray[np.int64]) -> list[Song]:
+        """Songs by number, in the order asked for; numbers that are not there are left out."""
+        wanted = [int(number) for number in numbers]
+        found: dict[int, Song] = {}
+        with self._reading() as connection:
+            for part in tables.parts(wanted):
+                query = tables.select_songs().where(tables.song_table.c.number.in_(part))
+                found.update(tables.read_songs(connection, query))
+        return [found[number] for number in wanted if number in found]
 
     def count(self, where: SongFilter | None = None) -> int:
         """Number of songs that pass a filter, or of all."""
-        query = sa.select(sa.func.count()).select_from(_song_table).where(*_conditions(where))
-        with self._connection() as connection:
-            return int(connection.execute(query).scalar_one())
+        query = sa.select(sa.func.count()).select_from(tables.song_table)
+        with self._reading() as connection:
+            return int(connection.execute(query.where(*tables.conditions(where))).scalar_one())
+
+    def numbers(self, where: SongFilter | None = None) -> NDArray[np.int64]:
+        """Numbers (n,) of songs that pass a filter, or of all, in the order of their ids.
+
+        A song keeps its number when it is written again.
+        """
+        with self._reading() as connection:
+            return tables.read_numbers(connection, where)
+
+    def vectors(
+        self, made_by: str | None = None, *, stages: Collection[Stage] = STAGES
+    ) -> SongVectors:
+        """Vectors of all songs as arrays, in the order of their ids.
+
+        Parameters
+        ----------
+        made_by
+            Hash of fusion settings, to tell which fused vectors they made.
+        stages
+            Which to read; the fewer, the quicker.
+
+        Raises
+        ------
+        CatalogueError
+            If a vector is damaged; names it.
+        """
+        with self._reading() as connection:
+            return tables.read_vectors(connection, made_by, stages)
+
+    def vector_blocks(
+        self, made_by: str | None = None, *, stages: Collection[Stage] = STAGES
+    ) -> Iterator[SongVectors]:
+        """The same in the order of the songs' numbers, some thousands at a time.
+
+        In a transaction of this thread, the fused vectors of the songs that were
+        given may be replaced before the next are taken.
+        """
+        with self._reading() as connection:
+            yield from tables.vector_blocks(connection, made_by, stages)
 
     def meta(self) -> dict[str, str]:
         """Facts about the catalogue as a whole, ``schema_version`` among them."""
-        with self._connection() as connection:
-            rows = connection.execute(sa.select(_meta_table.c.key, _meta_table.c.value)).all()
-        return {str(key): str(value) for key, value in rows}
+        with self._reading() as connection:
+            return tables.meta_facts(connection)
+
+    def fact(self, key: str) -> str | None:
+        """One fact about the catalogue as a whole, if it is kept."""
+        with self._reading() as connection:
+            return tables.meta_facts(connection, [key]).get(key)
+
+    def revision(self) -> str:
+        """What names the present content; every transaction that writes changes it.
+
+        No other catalogue has the same, not even a copy that was written to as often.
+        """
+        return self.fact(tables.REVISION_KEY) or ""
 
     # Writing.
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what this thread reads and writes here one: all of it or none.
+
+        Nobody else writes meanwhile, and readers see the state before. An exception
+        takes everything back.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue cannot be written.
+        """
+        with self._locked():
+            yield
 
     def upsert(self, songs: Iterable[Song]) -> int:
         """Add songs; a song whose id is there replaces the old one as a whole.
@@ -308,153 +263,152 @@ class Catalogue:
             If the catalogue cannot be written.
         """
         by_id = {song.id: song for song in songs}
-        rows = [_row(song) for song in by_id.values()]
-        with self._connection(write=True) as connection:
-            for part in _parts(rows):
-                ids = [row["id"] for row in part]
-                connection.execute(sa.delete(_song_table).where(_columns.id.in_(ids)))
-                connection.execute(sa.insert(_song_table), part)
-        return len(rows)
+        with self._writing(bool(by_id)) as connection:
+            tables.write_songs(connection, list(by_id.values()))
+        return len(by_id)
 
     def remove(self, ids: Iterable[str]) -> int:
         """Take songs out, in one transaction; gives the number that were there."""
-        removed = 0
-        with self._connection(write=True) as connection:
-            for part in _parts(list(ids)):
-                statement = sa.delete(_song_table).where(_columns.id.in_(part))
-                removed += connection.execute(statement).rowcount
-        return removed
+        unwanted = list(ids)
+        with self._writing(bool(unwanted)) as connection:
+            return tables.remove_songs(connection, unwanted)
+
+    def replace_fused(
+        self, numbers: NDArray[np.int64], vectors: NDArray[np.float32], made_by: str
+    ) -> int:
+        """Put fused vectors of songs in the place of their old ones, in one transaction.
+
+        Parameters
+        ----------
+        numbers
+            Of the songs (n,), each once; those that are not there are left out.
+        vectors
+            Distributions (n, 6).
+        made_by
+            Hash of the settings that made them.
+
+        Returns
+        -------
+        Number of vectors written.
+
+        Raises
+        ------
+        InputError
+            If shapes do not fit, a number comes twice, or a row is no distribution.
+        CatalogueError
+            If the catalogue cannot be written.
+        """
+        with self._writing(len(numbers) > 0) as connection:
+            return tables.write_fused(connection, numbers, vectors, made_by)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a fact about the catalogue as a whole."""
-        if key == "schema_version":
-            raise InputError("schema_version is the catalogue's own and cannot be set")
-        with self._connection(write=True) as connection:
-            _put_meta(connection, {key: value})
+        if key in tables.OWN_KEYS:
+            raise InputError(f"{key} is the catalogue's own and cannot be set")
+        with self._writing() as connection:
+            tables.put_meta(connection, {key: value})
 
     # The connection.
 
     @contextmanager
-    def _connection(self, *, write: bool = False) -> Iterator[sa.Connection]:
-        """A connection in a transaction; failures of the database become CatalogueErrors."""
-        if write and self._read_only:
+    def _reading(self) -> Iterator[sa.Connection]:
+        """The connection of this thread's transaction, else one that sees one state."""
+        if self._transaction.connection is not None:
+            yield self._transaction.connection
+        else:
+            with self._connection(write=False) as connection:
+                yield connection
+
+    @contextmanager
+    def _locked(self) -> Iterator[sa.Connection]:
+        """The connection of this thread's transaction, which begins here if there is none."""
+        if self._read_only:
             raise CatalogueError(f"{self.name} was opened read-only and cannot be written")
+        held = self._transaction
+        if held.connection is not None:
+            yield held.connection
+            return
+        with self._connection(write=True) as connection:
+            held.connection, held.has_changed = connection, False
+            try:
+                yield connection
+            finally:
+                held.connection = None
+
+    @contextmanager
+    def _writing(self, changes: bool = True) -> Iterator[sa.Connection]:
+        """The same, for something that changes the catalogue or, as it turns out, does not."""
+        with self._locked() as connection:
+            if changes and not self._transaction.has_changed:
+                tables.renew_revision(connection)
+                self._transaction.has_changed = True
+            yield connection
+
+    @contextmanager
+    def _connection(self, *, write: bool) -> Iterator[sa.Connection]:
+        """A connection in a transaction; failures of the database become CatalogueErrors."""
         try:
             with (
-                self._engine.connect() as plain,
+                self._place.engine.connect() as plain,
                 plain.execution_options(maeum_write=write) as connection,
                 connection.begin(),
             ):
                 yield connection
-        except sa.exc.DBAPIError as error:
-            raise CatalogueError(f"{self.name}: {_explain(error)}") from error
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            raise CatalogueError(f"{self.name}: {explain(error)}") from error
 
-    def _check_schema(self, *, create: bool) -> None:
-        with self._connection(write=create) as connection:
-            tables = _table_names(connection)
-            if _meta_table.name not in tables:
-                foreign = bool(tables) and self._engine.dialect.name == "sqlite"
-                if foreign or not create:
-                    what = "is a database of something else" if foreign else "holds no catalogue"
-                    raise CatalogueError(
-                        f"{self.name} {what}: expected a catalogue made by "
-                        "`maeum index PATH --catalogue FILE`"
-                    )
-                _metadata.create_all(connection)
-                facts = {"schema_version": SCHEMA_VERSION, "taxonomy_version": TAXONOMY_VERSION}
-                _put_meta(connection, facts)
-                return
-            versions = dict(
-                connection.execute(sa.select(_meta_table.c.key, _meta_table.c.value)).tuples().all()
+    # The schema.
+
+    def _schema_version(self, *, create: bool) -> str | None:
+        """Version of the tables that are there; they are made if there are none."""
+        with self._reading() as connection:
+            names = _table_names(connection)
+            if tables.meta_table.name in names:
+                return tables.meta_facts(connection, tables.OWN_KEYS).get("schema_version")
+        foreign = bool(names) and self._place.engine.dialect.name == "sqlite"
+        if foreign or not create:
+            what = "is a database of something else" if foreign else "holds no catalogue"
+            raise CatalogueError(
+                f"{self.name} {what}: expected a catalogue made by "
+                "`maeum index PATH --catalogue FILE`"
             )
-        expected = {"schema_version": SCHEMA_VERSION, "taxonomy_version": TAXONOMY_VERSION}
+        with self._locked() as connection:
+            if tables.meta_table.name not in _table_names(connection):
+                tables.create_tables(connection)
+        return self._schema_version(create=False)
+
+    def _bring_up_to_date(self, given: str) -> None:
+        """Move a catalogue of the first schema into the tables of this one."""
+        if not self._place.is_writable:
+            raise CatalogueError(
+                f"{self.name} was written by an earlier version of maeum and cannot be brought up "
+                "to date, as it or its folder must not be written: run `maeum recommend joy "
+                f"--catalogue {self.name}` as somebody who may, or on a copy elsewhere"
+            )
+        if self._read_only:
+            Catalogue.open(given).close()
+            return
+        with self._locked() as connection:
+            version = tables.meta_facts(connection, tables.OWN_KEYS).get("schema_version")
+            if version == OLD_VERSION:  # nobody was quicker
+                migrate(connection)
+
+    def _check_versions(self) -> None:
+        with self._reading() as connection:
+            versions = tables.meta_facts(connection, tables.OWN_KEYS)
+            names = _table_names(connection)
+        expected = {
+            "schema_version": tables.SCHEMA_VERSION,
+            "taxonomy_version": TAXONOMY_VERSION,
+        }
         for key, version in expected.items():
             if versions.get(key) != version:
                 raise CatalogueError(
                     f"{self.name} has {key.replace('_', ' ')} {versions.get(key)}, this version "
                     f"of maeum reads {version}: index the songs again into a new catalogue"
                 )
-        if _song_table.name not in tables:
+        if not names >= {tables.song_table.name, tables.fused_table.name}:
             raise CatalogueError(f"{self.name} has no table of songs: the file is damaged")
-
-
-def _parse(given: str) -> sa.URL:
-    if "://" not in given:
-        return sa.URL.create("sqlite", database=str(Path(given).expanduser()))
-    try:
-        return sa.make_url(given)
-    except (sa.exc.ArgumentError, ValueError) as error:
-        scheme = given.partition("://")[0]
-        raise CatalogueError(
-            f"the catalogue URL that begins {scheme}:// cannot be read: expected a path, "
-            "sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/DATABASE"
-        ) from error
-
-
-def _sqlite_engine(location: sa.URL, *, create: bool, read_only: bool) -> tuple[sa.Engine, str]:
-    if location.database in (None, "", ":memory:"):
-        engine = sa.create_engine(
-            "sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False}
-        )
-        _let_us_begin(engine)
-        return engine, "the catalogue in memory"
-    path = Path(str(location.database))
-    _check_file(path, create=create, read_only=read_only)
-    mode = "ro" if read_only else "rwc" if create else "rw"
-    address = f"file:{quote(str(path.absolute()))}?mode={mode}"
-
-    def connect() -> sqlite3.Connection:
-        return sqlite3.connect(address, uri=True, timeout=_BUSY_S, check_same_thread=False)
-
-    engine = sa.create_engine("sqlite://", creator=connect, poolclass=sa.QueuePool)
-    _let_us_begin(engine)
-    return engine, str(path)
-
-
-def _check_file(path: Path, *, create: bool, read_only: bool) -> None:
-    """Say clearly what SQLite would call ``unable to open database file``."""
-    if path.is_dir():
-        raise CatalogueError(f"{path} is a folder: expected the file of a catalogue")
-    if path.exists():
-        if not path.is_file() or not os.access(path, os.R_OK):
-            raise CatalogueError(f"{path} cannot be read: expected the file of a catalogue")
-        return
-    if not create or read_only:
-        raise CatalogueError(
-            f"{path} does not exist: make a catalogue with `maeum index PATH --catalogue {path}`"
-        )
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise CatalogueError(f"{path.parent} cannot be made for a catalogue: {error}") from error
-
-
-def _let_us_begin(engine: sa.Engine) -> None:
-    """Take transactions away from the sqlite3 module, which begins them late.
-
-    A write takes the lock at once, so that it never fails half way for a reader
-    that became a writer before it; a read sees one state throughout.
-    """
-
-    def on_connect(connection: sqlite3.Connection, _: object) -> None:
-        connection.isolation_level = None
-
-    def on_begin(connection: sa.Connection) -> None:
-        write = connection.get_execution_options().get("maeum_write")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if write else "BEGIN")
-
-    sa.event.listen(engine, "connect", on_connect)
-    sa.event.listen(engine, "begin", on_begin)
-
-
-def _server_engine(location: sa.URL) -> tuple[sa.Engine, str]:
-    try:
-        return sa.create_engine(location), location.render_as_string(hide_password=True)
-    except (sa.exc.ArgumentError, ImportError) as error:
-        raise CatalogueError(
-            f"no driver for {location.drivername!r} databases: expected a path, sqlite:///FILE or "
-            f"postgresql+psycopg://… with `pip install 'psycopg[binary]'` ({error})"
-        ) from error
 
 
 def _table_names(connection: sa.Connection) -> set[str]:
@@ -462,102 +416,3 @@ def _table_names(connection: sa.Connection) -> set[str]:
         rows = connection.exec_driver_sql("SELECT name FROM sqlite_master WHERE type = 'table'")
         return {str(name) for (name,) in rows}
     return set(sa.inspect(connection).get_table_names())
-
-
-def _explain(error: sa.exc.DBAPIError) -> str:
-    text = " ".join(str(error.orig).split())
-    if "not a database" in text:
-        return "not a catalogue: expected a file made by `maeum index PATH --catalogue FILE`"
-    if "locked" in text:
-        return "another process is writing to it; try again when that has finished"
-    if "malformed" in text or "no such" in text:
-        return f"the file is damaged or not a catalogue ({text}); index the songs again"
-    if "readonly" in text or "unable to open" in text:
-        return f"no permission to write it or its folder ({text})"
-    return text
-
-
-def _put_meta(connection: sa.Connection, facts: Mapping[str, str]) -> None:
-    connection.execute(sa.delete(_meta_table).where(_meta_table.c.key.in_(list(facts))))
-    rows = [{"key": key, "value": value} for key, value in facts.items()]
-    connection.execute(sa.insert(_meta_table), rows)
-
-
-def _parts(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    for start in range(0, len(items), _ROWS_PER_STATEMENT):
-        yield items[start : start + _ROWS_PER_STATEMENT]
-
-
-def _conditions(where: SongFilter | None) -> list[sa.ColumnElement[bool]]:
-    if where is None:
-        return []
-    conditions: list[sa.ColumnElement[bool]] = []
-    if where.year_from is not None:
-        conditions.append(_columns.year >= where.year_from)
-    if where.year_to is not None:
-        conditions.append(_columns.year <= where.year_to)
-    for column, wanted in ((_columns.genre, where.genre), (_columns.artist, where.artist)):
-        if wanted is not None:
-            values = sa.func.replace(sa.func.lower(sa.func.trim(column)), "; ", ";", type_=sa.Text)
-            enclosed = sa.literal(";") + values + sa.literal(";")
-            conditions.append(enclosed.contains(f";{_fold(wanted)};", autoescape=True))
-    for column, wanted in ((_columns.language, where.language), (_columns.source, where.source)):
-        if wanted is not None:
-            conditions.append(sa.func.lower(sa.func.trim(column)) == _fold(wanted))
-    for column, wanted_stage in (
-        (_columns.lyrics_made_by, where.has_lyrics),
-        (_columns.audio_made_by, where.has_audio),
-    ):
-        if wanted_stage is not None:
-            conditions.append(column.is_not(None) if wanted_stage else column.is_(None))
-    return conditions
-
-
-def _row(song: Song) -> dict[str, Any]:
-    if not song.id:
-        raise InputError(f"a song needs an id: {song.title!r} by {song.artist!r} has none")
-    row: dict[str, Any] = {name: getattr(song, name) for name in (*_FACTS, *_NOTES)}
-    for stage in STAGES:
-        vector: StageVector | None = getattr(song, stage)
-        row[f"{stage}_made_by"] = None if vector is None else vector.made_by
-        values: list[float] | list[None] = [None] * N_EMOTIONS
-        if vector is not None:
-            values = _checked(vector, f"{stage} of song {song.id!r}")
-        row.update(zip((f"{stage}_{emotion}" for emotion in EMOTIONS), values, strict=True))
-    return row
-
-
-def _checked(vector: StageVector, what: str) -> list[float]:
-    if not vector.made_by:
-        raise InputError(f"{what}: made_by is empty, expected the hash of what made the vector")
-    values: list[float] = check_distribution(vector.distribution, what).tolist()
-    return values
-
-
-def _songs(rows: Sequence[sa.Row[Any]]) -> list[Song]:
-    """Songs from rows of the whole table; views of one array hold all their vectors."""
-    n_facts = len(_FACTS)
-    n_notes = n_facts + len(_NOTES)
-    n_heads = n_notes + len(_MADE_BY)
-    plain = [tuple(row) for row in rows]
-    try:
-        values = np.array([row[n_heads:] for row in plain], dtype=np.float32)  # None → NaN
-    except (TypeError, ValueError) as error:
-        raise CatalogueError(f"an emotion in the catalogue is not a number: {error}") from error
-    vectors = values.reshape(-1, N_EMOTIONS)  # (n * 3, 6): lyrics, audio, fused of each song
-    made_by = [hash_ for row in plain for hash_ in row[n_notes:n_heads]]
-    stages = [
-        None if hash_ is None else StageVector(vector, hash_)
-        for vector, hash_ in zip(vectors, made_by, strict=True)
-    ]
-    present = np.array([hash_ is not None for hash_ in made_by], dtype=np.bool_)
-    damaged = np.flatnonzero(present & ~np.isfinite(vectors).all(axis=1))
-    if damaged.size:
-        song, stage = divmod(int(damaged[0]), len(STAGES))
-        raise CatalogueError(
-            f"the {STAGES[stage]} vector of song {plain[song][0]!r} is incomplete: index it again"
-        )
-    return [
-        Song(*row[:n_facts], *stages[3 * i : 3 * i + 3], *row[n_facts:n_notes])
-        for i, row in enumerate(plain)
-    ]

@@ -7,7 +7,7 @@ in its meta data; without them the settings of the embedded models hold.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import CatalogueError
+from data_prep.song import STAGES, Stage, StageVector
 from data_prep.taxonomy import N_EMOTIONS
 from fusion.combination import Fused, FusedMany, fuse, fuse_many
 from fusion.settings import FusionSettings
@@ -35,7 +36,7 @@ def catalogue_settings(catalogue: Catalogue) -> FusionSettings:
     CatalogueError
         If the catalogue cannot be read.
     """
-    stored = catalogue.meta().get(SETTINGS_KEY)
+    stored = catalogue.fact(SETTINGS_KEY)
     if not stored:
         return FusionSettings.load()
     where = f"the fusion settings kept in {catalogue.name}"
@@ -48,12 +49,21 @@ def catalogue_settings(catalogue: Catalogue) -> FusionSettings:
 def keep_settings(catalogue: Catalogue, settings: FusionSettings) -> None:
     """Have a catalogue carry settings; those of the embedded models need not be carried."""
     carried = "" if settings == FusionSettings.load() else json.dumps(settings.to_dict())
-    if carried != catalogue.meta().get(SETTINGS_KEY, ""):
+    if carried != (catalogue.fact(SETTINGS_KEY) or ""):
         catalogue.set_meta(SETTINGS_KEY, carried)
 
 
-def rescore(catalogue: Catalogue, settings: FusionSettings, *, only_stale: bool = False) -> int:
+def rescore(
+    catalogue: Catalogue,
+    settings: FusionSettings,
+    *,
+    only_stale: bool = False,
+    advance: Callable[[int], None] = lambda _: None,
+) -> int:
     """Recompute the fused vectors of a catalogue in one transaction, and keep the settings.
+
+    Whoever reads meanwhile sees the old vectors with the old settings, and so does
+    everybody if this is broken off.
 
     Parameters
     ----------
@@ -63,6 +73,8 @@ def rescore(catalogue: Catalogue, settings: FusionSettings, *, only_stale: bool 
         What to fuse with.
     only_stale
         Leave songs alone whose fused vector was made with these settings.
+    advance
+        Told how many more songs of the catalogue are done.
 
     Returns
     -------
@@ -71,25 +83,24 @@ def rescore(catalogue: Catalogue, settings: FusionSettings, *, only_stale: bool 
     Raises
     ------
     CatalogueError
-        If the catalogue cannot be written.
+        If the catalogue cannot be read or written.
     """
     made_by = settings.hash
-    songs = [
-        song
-        for song in catalogue.songs()
-        if not (only_stale and song.fused is not None and song.fused.made_by == made_by)
-        and (song.lyrics is not None or song.audio is not None)
-    ]
-    if songs:
-        catalogue.upsert(with_fused(songs, settings))
-    keep_settings(catalogue, settings)
-    return len(songs)
+    stages: tuple[Stage, ...] = STAGES if only_stale else ("lyrics", "audio")
+    rescored = 0
+    with catalogue.transaction():
+        for songs in catalogue.vector_blocks(made_by, stages=stages):
+            answered = ~(np.isnan(songs.lyrics[:, 0]) & np.isnan(songs.audio[:, 0]))
+            rows = np.flatnonzero(answered & ~songs.current)
+            fused = fuse_many(songs.lyrics[rows], songs.audio[rows], settings).distribution
+            rescored += catalogue.replace_fused(songs.numbers[rows], fused, made_by)
+            advance(len(songs))
+        keep_settings(catalogue, settings)
+    return rescored
 
 
 def with_fused(songs: Sequence[Song], settings: FusionSettings) -> list[Song]:
     """The songs with fused vectors made by these settings; each has at least one branch."""
-    from data_prep.catalogue import StageVector
-
     fused = fuse_songs(songs, settings).distribution
     made_by = settings.hash
     return [

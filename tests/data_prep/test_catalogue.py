@@ -151,9 +151,13 @@ def test_filter_of_no_year() -> None:
 def test_meta(board: Catalogue) -> None:
     board.set_meta("made", "today")
     board.set_meta("made", "yesterday")
-    assert board.meta() == {"made": "yesterday", "schema_version": "1", "taxonomy_version": "1"}
-    with pytest.raises(InputError):
-        board.set_meta("schema_version", "2")
+    own = {"schema_version": "2", "taxonomy_version": "1", "revision": board.revision()}
+    assert board.meta() == {"made": "yesterday", **own}
+    assert board.fact("made") == "yesterday"
+    assert board.fact("missing") is None
+    for key in own:
+        with pytest.raises(InputError, match=key):
+            board.set_meta(key, "3")
 
 
 def test_remove(board: Catalogue) -> None:
@@ -220,7 +224,7 @@ def test_foreign_database(tmp_path: Path, create: bool) -> None:
 def test_other_version(board: Catalogue, path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE maeum_meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(CatalogueError, match="schema version 99, this version of maeum reads 1"):
+    with pytest.raises(CatalogueError, match="schema version 99, this version of maeum reads 2"):
         Catalogue.open(path)
 
 
@@ -235,15 +239,21 @@ def test_damaged_file(tmp_path: Path) -> None:
         catalogue.songs()
 
 
-def test_incomplete_vector(board: Catalogue, path: Path) -> None:
+@pytest.mark.parametrize(
+    "blob",
+    [b"", b"\0" * 24, b"\xff" * 24, b"\x3f" * 23, b"\x80\x3f" * 12],
+    ids=["empty", "zeros", "nan", "short", "sum"],
+)
+@pytest.mark.parametrize("read", [Catalogue.songs, Catalogue.vectors])
+def test_damaged_vectors_are_named(board: Catalogue, path: Path, blob: bytes, read) -> None:
     with sqlite3.connect(path) as connection:
-        connection.execute("UPDATE maeum_songs SET audio_calm = NULL WHERE id = 'c'")
-    with pytest.raises(CatalogueError, match="audio vector of song 'c' is incomplete"):
-        board.songs()
+        connection.execute("UPDATE maeum_songs SET audio = ? WHERE id = 'c'", [blob])
+    with pytest.raises(CatalogueError, match="audio vector of song 'c' is damaged"):
+        read(board)
 
 
 def test_a_writer_that_holds_the_file(board: Catalogue, path: Path, monkeypatch) -> None:
-    monkeypatch.setattr("data_prep.catalogue._BUSY_S", 0.05)
+    monkeypatch.setattr("data_prep.catalogue_place.BUSY_S", 0.05)
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with Catalogue.open(path) as catalogue:

@@ -1,0 +1,85 @@
+"""Bringing a catalogue of the first schema up to date, without analysing a song again.
+
+The first schema kept everything in one table, a column for each of the eighteen
+probabilities. All is moved in the transaction of the caller: a run that is broken
+off leaves the catalogue as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+import sqlalchemy as sa
+
+from data_prep.catalogue_tables import (
+    FACTS,
+    NOTES,
+    SCHEMA_VERSION,
+    damage,
+    metadata,
+    put_meta,
+    renew_revision,
+    write_songs,
+)
+from data_prep.errors import CatalogueError
+from data_prep.song import STAGES, Song, StageVector
+from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
+
+OLD_VERSION: Final = "1"
+
+_ROWS_PER_BLOCK: Final = 2_000
+_HASHES: Final = tuple(f"{stage}_made_by" for stage in STAGES)
+_VALUES: Final = tuple(f"{stage}_{emotion}" for stage in STAGES for emotion in EMOTIONS)
+_old_table: Final = sa.Table(
+    "maeum_songs_1",
+    sa.MetaData(),
+    *(
+        sa.Column(name, sa.REAL if name in _VALUES else sa.Text)
+        for name in (*FACTS, *NOTES, *_HASHES, *_VALUES)
+    ),
+)
+
+
+def migrate(connection: sa.Connection) -> None:
+    """Move the songs of the first schema into the tables of this one.
+
+    Raises
+    ------
+    CatalogueError
+        If a vector is damaged; names it.
+    """
+    connection.exec_driver_sql("ALTER TABLE maeum_songs RENAME TO maeum_songs_1")
+    if connection.dialect.name == "postgresql":  # the index of a key keeps its name
+        connection.exec_driver_sql("ALTER INDEX maeum_songs_pkey RENAME TO maeum_songs_1_pkey")
+    metadata.create_all(connection)
+    id_order: sa.ColumnElement[Any] = _old_table.c.id
+    if connection.dialect.name == "postgresql":
+        id_order = sa.collate(id_order, "C")
+    query = sa.select(_old_table).order_by(id_order)
+    result = connection.execute(query, execution_options={"yield_per": _ROWS_PER_BLOCK})
+    for rows in result.partitions():
+        write_songs(connection, _old_songs(rows))
+    connection.exec_driver_sql("DROP TABLE maeum_songs_1")
+    put_meta(connection, {"schema_version": SCHEMA_VERSION})
+    renew_revision(connection)
+
+
+def _old_songs(rows: Sequence[sa.Row[Any]]) -> list[Song]:
+    n_facts = len(FACTS)
+    n_notes = n_facts + len(NOTES)
+    n_heads = n_notes + len(_HASHES)
+    try:
+        values = np.array([tuple(row)[n_heads:] for row in rows], dtype=np.float32)  # None → NaN
+    except (TypeError, ValueError) as error:
+        raise CatalogueError(f"an emotion in the catalogue is not a number: {error}") from error
+    songs = []
+    for row, of_song in zip(rows, values.reshape(-1, len(STAGES), N_EMOTIONS), strict=True):
+        stages: list[StageVector | None] = []
+        for stage, made_by, vector in zip(STAGES, row[n_notes:n_heads], of_song, strict=True):
+            if made_by is not None and not np.isfinite(vector).all():
+                raise damage(stage, row[0])
+            stages.append(None if made_by is None else StageVector(vector, made_by))
+        songs.append(Song(*row[:n_facts], *stages, *row[n_facts:n_notes]))
+    return songs
