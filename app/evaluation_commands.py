@@ -294,6 +294,26 @@ def evaluate_audio(
     _show(results, out / "audio.md", as_json)
 
 
+@evaluate_app.command("published")
+def evaluate_published(
+    out: OutOption,
+    model: Annotated[
+        Path | None,
+        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """The published catalogue of 42,839 songs: its figures, and what corrections change."""
+    with needs_extra("evaluate published"):
+        from app.training_options import say
+        from fusion.analysis import SongAnalyser, load_lyric_predictor
+        from fusion.published_report import NAME, evaluate_published
+
+        settings = SongAnalyser(lyrics_folder=model).settings
+        results = evaluate_published(out, load_lyric_predictor(model), settings, say=say)
+    _show(results, out / f"{NAME}.md", as_json)
+
+
 def _show(results: dict[str, Any], markdown: Path, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(results, ensure_ascii=False, indent=1) + "\n")
