@@ -18,15 +18,33 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from app.command_options import (
+    ArtistOption,
+    AudioModelOption,
+    CatalogueOption,
+    DetailsOption,
+    ErrorsOption,
+    FusionOption,
+    GenreOption,
+    HasAudioOption,
+    HasLyricsOption,
+    JsonOption,
+    LanguageOption,
+    LyricsModelOption,
+    SourceOption,
+    YearFromOption,
+    YearToOption,
+    analyser_of,
+)
 from app.evaluation_commands import evaluate_app
+from app.output import print_json, print_lines
+from app.recommend_command import recommend
 from app.study_commands import study_app
 from app.training_commands import export_app, prepare_app, pretrain_app, train_app
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
-    from data_prep.catalogue import SongFilter
     from fusion.analysis import SongAnalyser
-    from fusion.settings import FusionSettings
 
 
 class _Commands(TyperGroup):
@@ -75,55 +93,6 @@ class ExportFormat(StrEnum):
     m3u8 = "m3u8"
 
 
-CatalogueOption = Annotated[
-    str | None,
-    typer.Option(
-        "--catalogue",
-        metavar="URL",
-        help="Path or database URL of the catalogue. Default: MAEUM_CATALOGUE, else your own "
-        "catalogue, else (for reading) the demo catalogue.",
-    ),
-]
-LyricsModelOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--model-lyrics",
-        metavar="FOLDER",
-        envvar="MAEUM_LYRICS_MODEL",
-        help="Model folder for words.",
-    ),
-]
-AudioModelOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--model-audio",
-        metavar="FOLDER",
-        envvar="MAEUM_AUDIO_MODEL",
-        help="Model folder for sound.",
-    ),
-]
-FusionOption = Annotated[
-    Path | None,
-    typer.Option("--fusion", metavar="FILE", help="Fusion settings, a JSON file."),
-]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-ErrorsOption = Annotated[
-    Path | None,
-    typer.Option("--errors", metavar="FILE", help="Write every failure here, as JSON lines."),
-]
-YearFromOption = Annotated[
-    int | None, typer.Option("--year-from", help="Only songs of this year or later.")
-]
-YearToOption = Annotated[
-    int | None, typer.Option("--year-to", help="Only songs of this year or earlier.")
-]
-GenreOption = Annotated[str | None, typer.Option("--genre", help="Only songs of this genre.")]
-ArtistOption = Annotated[str | None, typer.Option("--artist", help="Only songs by this artist.")]
-LanguageOption = Annotated[
-    str | None, typer.Option("--language", help="Only songs in this language, e.g. ko or en.")
-]
-
-
 def _version(asked: bool) -> None:
     if asked:
         from importlib.metadata import version
@@ -142,79 +111,7 @@ def _options(
     """Options before any command."""
 
 
-@app.command()
-def recommend(
-    text: Annotated[
-        str | None, typer.Argument(metavar="[TEXT]", help="A mood in everyday words.")
-    ] = None,
-    audio: Annotated[
-        Path | None, typer.Option("--audio", metavar="FILE", help="A recording to find songs like.")
-    ] = None,
-    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of songs.")] = 5,
-    year_from: YearFromOption = None,
-    year_to: YearToOption = None,
-    genre: GenreOption = None,
-    artist: ArtistOption = None,
-    language: LanguageOption = None,
-    toward: Annotated[
-        str | None,
-        typer.Option(
-            "--toward", metavar="EMOTION", help="Lead from the mood to this emotion, song by song."
-        ),
-    ] = None,
-    m3u: Annotated[
-        Path | None, typer.Option("--m3u", metavar="FILE", help="Write the songs as a playlist.")
-    ] = None,
-    as_json: JsonOption = False,
-    catalogue: CatalogueOption = None,
-    fusion: FusionOption = None,
-    model_lyrics: LyricsModelOption = None,
-    model_audio: AudioModelOption = None,
-) -> None:
-    """Find songs for a mood, or songs like a recording, each with the reason."""
-    if text is None and audio is None:
-        raise InputError(
-            'nothing to go by: give a mood, as in `maeum recommend "TEXT"`, or --audio'
-        )
-    analyser = _analyser(model_lyrics, model_audio, fusion)
-    if text is not None:
-        analyser.warm_up()  # while the rest is imported
-
-    from app.demo import catalogue_to_read
-    from data_prep.catalogue import Catalogue
-    from data_prep.taxonomy import emotion_index
-    from fusion.recommendation import Recommender
-    from fusion.rescoring import catalogue_settings
-
-    if toward is not None:
-        emotion_index(toward)
-    if m3u is not None:
-        from app.atomic_file import check_writable
-
-        check_writable(m3u)
-    where = _song_filter(year_from, year_to, genre, artist, language)
-    with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as songs:
-        settings = analyser.settings if fusion is not None else catalogue_settings(songs)
-        if model_lyrics is None and model_audio is None:
-            analyser.settings = settings
-        analysis = analyser.analyse(text, audio, as_mood=True)
-        recommender = Recommender(songs.songs(where), settings)
-        if len(recommender) == 0 and songs.count() == 0:
-            raise InputError(f"{songs.name} holds no songs: add some with `maeum index PATH`")
-    results = recommender.recommend(analysis, k, toward=toward)
-    if m3u is not None:
-        from app.playlist import write_playlist
-
-        write_playlist([result.song for result in results], m3u)
-    if as_json:
-        found = [result.to_json() for result in results]
-        _print_json({"query": analysis.to_json(), "results": found})
-        return
-    from app.plain_text import analysis_lines, recommendation_lines
-
-    _print_lines([*analysis_lines(analysis), "", *recommendation_lines(results)])
-    if not results:
-        typer.echo("no song passes these filters", err=True)
+app.command()(recommend)
 
 
 @app.command()
@@ -245,6 +142,7 @@ def analyse(
     ] = None,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
+    details: DetailsOption = False,
     fusion: FusionOption = None,
     model_lyrics: LyricsModelOption = None,
     model_audio: AudioModelOption = None,
@@ -255,7 +153,7 @@ def analyse(
             raise InputError("--table goes without --text, --lyrics and --audio")
         if out is None:
             raise InputError("--table needs --out FILE for the results")
-        _analyse_table(table, out, errors, as_json, _analyser(model_lyrics, model_audio, fusion))
+        _analyse_table(table, out, errors, as_json, analyser_of(model_lyrics, model_audio, fusion))
         return
     if out is not None or errors is not None:
         raise InputError("--out and --errors go with --table")
@@ -266,7 +164,7 @@ def analyse(
 
     from app.table import is_sentence
 
-    analyser = _analyser(model_lyrics, model_audio, fusion)
+    analyser = analyser_of(model_lyrics, model_audio, fusion)
     as_mood = text is not None and audio is None and is_sentence(text)
     if lyrics is not None:
         from app.lyric_files import read_lyric_file
@@ -274,11 +172,11 @@ def analyse(
         text = read_lyric_file(lyrics)
     analysis = analyser.analyse(text, audio, as_mood=as_mood)
     if as_json:
-        _print_json(analysis.to_json())
+        print_json(analysis.to_json(details=details))
         return
     from app.plain_text import analysis_lines
 
-    _print_lines(analysis_lines(analysis))
+    print_lines(analysis_lines(analysis))
 
 
 @app.command()
@@ -314,7 +212,7 @@ def index(
         check_writable(errors)
     sources = [one for path in paths for one in song_sources(path, source)]
     with Catalogue.open(catalogue_to_write(catalogue), create=True) as songs:
-        analyser = _analyser(model_lyrics, model_audio, fusion, catalogue_settings(songs))
+        analyser = analyser_of(model_lyrics, model_audio, fusion, catalogue_settings(songs))
         report = index_songs(songs, sources, analyser, keep_paths=not no_paths)
         count = songs.count()
         name = songs.name
@@ -327,7 +225,7 @@ def index(
     )
     show_failures(report.failures, errors)
     if as_json:
-        _print_json({"catalogue": name, "songs": count, **report.to_json()})
+        print_json({"catalogue": name, "songs": count, **report.to_json()})
     if report.failures:
         raise typer.Exit(1)
 
@@ -345,13 +243,25 @@ def export(
     genre: GenreOption = None,
     artist: ArtistOption = None,
     language: LanguageOption = None,
+    source: SourceOption = None,
+    has_lyrics: HasLyricsOption = None,
+    has_audio: HasAudioOption = None,
 ) -> None:
     """Write a catalogue as a table or a playlist."""
     from app.demo import catalogue_to_read
     from app.exporting import export_songs
-    from data_prep.catalogue import Catalogue
+    from data_prep.catalogue import Catalogue, SongFilter
 
-    where = _song_filter(year_from, year_to, genre, artist, language)
+    where = SongFilter(
+        year_from=year_from,
+        year_to=year_to,
+        genre=genre,
+        artist=artist,
+        language=language,
+        source=source,
+        has_lyrics=has_lyrics,
+        has_audio=has_audio,
+    )
     with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as opened:
         songs = opened.songs(where)
     export_songs(songs, form.value, out)
@@ -379,7 +289,7 @@ def rescore(
             rescored = rescore_catalogue(songs, settings, advance=advance)
         name = songs.name
     if as_json:
-        _print_json({"catalogue": name, "rescored": rescored, "fusion": settings.hash})
+        print_json({"catalogue": name, "rescored": rescored, "fusion": settings.hash})
     else:
         typer.echo(f"{rescored:,} songs rescored in {name}")
 
@@ -398,7 +308,7 @@ def serve(
 
     analyser = None  # the page's own follows the settings that the catalogue carries
     if model_lyrics is not None or model_audio is not None:
-        analyser = _analyser(model_lyrics, model_audio, None)
+        analyser = analyser_of(model_lyrics, model_audio, None)
     serve_page(catalogue_to_read(catalogue), host, port, analyser=analyser)
 
 
@@ -416,22 +326,6 @@ def main() -> None:
         sys.exit(130)
     finally:
         gc.freeze()
-
-
-def _analyser(
-    model_lyrics: Path | None,
-    model_audio: Path | None,
-    fusion: Path | None,
-    kept: FusionSettings | None = None,
-) -> SongAnalyser:
-    """Analyser with the settings of a file, else of other models' cards, else of the catalogue."""
-    from fusion.analysis import SongAnalyser
-    from fusion.settings import FusionSettings
-
-    settings = None if model_lyrics is not None or model_audio is not None else kept
-    if fusion is not None:
-        settings = FusionSettings.load(fusion)
-    return SongAnalyser(settings=settings, lyrics_folder=model_lyrics, audio_folder=model_audio)
 
 
 def _analyse_table(
@@ -458,33 +352,9 @@ def _analyse_table(
     if as_json:
         failures = [failure.to_json() for failure in report.failures]
         counts = {"rows": report.rows, "analysed": report.analysed, "failed": len(failures)}
-        _print_json({"out": str(out), **counts, "errors": failures})
+        print_json({"out": str(out), **counts, "errors": failures})
     if report.failures:
         raise typer.Exit(1)
-
-
-def _song_filter(
-    year_from: int | None,
-    year_to: int | None,
-    genre: str | None,
-    artist: str | None,
-    language: str | None,
-) -> SongFilter:
-    from data_prep.catalogue import SongFilter
-
-    return SongFilter(
-        year_from=year_from, year_to=year_to, genre=genre, artist=artist, language=language
-    )
-
-
-def _print_json(content: Any) -> None:
-    import json
-
-    _print_lines([json.dumps(content, ensure_ascii=False, indent=1)])
-
-
-def _print_lines(lines: list[str]) -> None:
-    sys.stdout.write("\n".join(lines) + "\n")
 
 
 def _one_line(message: str) -> str:

@@ -418,7 +418,7 @@ class _Page:
         wanted = as_language(language)
         try:
             points = self._answers.songs.map_points(MOST_POINTS)
-            count = len(self._answers.songs.songs())
+            count = self._answers.songs.count()
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
             return problem(error, wanted)
         if not points:
@@ -431,7 +431,7 @@ class _Page:
 
     def _foot(self, language: Language) -> str:
         facts = [
-            text(language, "footer_catalogue", count=f"{len(self._answers.songs.songs()):,}"),
+            text(language, "footer_catalogue", count=f"{self._answers.songs.count():,}"),
             text(language, "footer_licence"),
         ]
         return (

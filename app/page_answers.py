@@ -13,7 +13,7 @@ from data_prep.catalogue import Catalogue, SongFilter
 from data_prep.errors import InputError
 from data_prep.taxonomy import emotion_index
 from fusion.analysis import Analysis, SongAnalyser
-from fusion.recommendation import Recommendation
+from fusion.recommendation import Recommendation, Wishes
 from fusion.settings import FusionSettings
 from lyrics_model.predictor import MAX_CHARACTERS
 
@@ -154,11 +154,10 @@ class Answers:
         return self._analyser.analyse(text=text, audio=audio, as_mood=as_mood)
 
     def _answer(self, words: str, analysis: Analysis, options: SearchOptions) -> Answer:
-        recommender = self.songs.recommender(options.song_filter())
+        recommender = self.songs.recommender()
+        wishes = Wishes(options.count, options.song_filter(), options.toward)
         found = {
-            language: recommender.recommend(
-                analysis, options.count, toward=options.toward, language=language
-            )
+            language: recommender.recommend(analysis, wishes, language=language)
             for language in LANGUAGES
         }
         reasons = {language: [r.why for r in found[language]] for language in LANGUAGES}

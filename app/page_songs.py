@@ -1,25 +1,23 @@
-"""The catalogue's songs as the page keeps them in memory, until the catalogue changes.
+"""The catalogue's songs as the page keeps them, until the catalogue changes.
 
-Reading and indexing tens of thousands of songs takes seconds, a search in them
-milliseconds. Whether the catalogue has changed is told by its revision.
+What is searched are vectors; songs are read when they are shown. Whether the catalogue has
+changed is told by its revision.
 """
 
 from __future__ import annotations
 
 import threading
-from typing import Final
 
 from app.page_charts import MapPoint
-from data_prep.catalogue import Catalogue, Song, SongFilter
+from data_prep.catalogue import Catalogue, Song
 from fusion.recommendation import Recommender
 from fusion.rescoring import catalogue_settings, song_vectors
 from fusion.settings import FusionSettings
-
-MOST_FILTERS: Final = 16
+from fusion.shelf import CatalogueShelf
 
 
 class KeptSongs:
-    """Songs, recommenders per filter, and fusion settings of one catalogue; thread-safe.
+    """Songs, a recommender and fusion settings of one catalogue; thread-safe.
 
     Parameters
     ----------
@@ -33,13 +31,11 @@ class KeptSongs:
         self._catalogue = catalogue
         self._given = settings
         self._lock = threading.RLock()
-        self._revision: str | None = None
-        self._songs: list[Song] = []
-        self._settings = settings if settings is not None else catalogue_settings(catalogue)
-        self._recommenders: dict[SongFilter, Recommender] = {}
+        self._shelf: CatalogueShelf | None = None
+        self._songs: list[Song] | None = None
 
-    def songs(self) -> list[Song]:
-        """All songs, in the catalogue's order.
+    def shelf(self) -> CatalogueShelf:
+        """The songs as they are now, to be searched.
 
         Raises
         ------
@@ -47,31 +43,31 @@ class KeptSongs:
             If the catalogue cannot be read any more.
         """
         with self._lock:
-            revision = self._catalogue.revision()
-            if revision != self._revision:
+            if self._shelf is None or self._shelf.revision != self._catalogue.revision():
+                settings = self._given or catalogue_settings(self._catalogue)
+                self._shelf = CatalogueShelf(self._catalogue, settings)
+                self._songs = None
+            return self._shelf
+
+    def songs(self) -> list[Song]:
+        """All songs, in the catalogue's order; raises as :meth:`shelf`."""
+        with self._lock:
+            self.shelf()
+            if self._songs is None:
                 self._songs = self._catalogue.songs()
-                if self._given is None:
-                    self._settings = catalogue_settings(self._catalogue)
-                self._recommenders.clear()
-                self._revision = revision
             return self._songs
+
+    def count(self) -> int:
+        """Number of songs; raises as :meth:`shelf`."""
+        return len(self.shelf())
 
     def settings(self) -> FusionSettings:
         """The settings that the songs are fused with."""
-        with self._lock:
-            self.songs()
-            return self._settings
+        return self.shelf().settings
 
-    def recommender(self, where: SongFilter) -> Recommender:
-        """A recommender over the songs that pass a filter."""
-        with self._lock:
-            songs = self.songs()
-            if where not in self._recommenders:
-                passed = [song for song in songs if where.accepts(song)]
-                if len(self._recommenders) >= MOST_FILTERS:
-                    self._recommenders.pop(next(iter(self._recommenders)))
-                self._recommenders[where] = Recommender(passed, self._settings)
-            return self._recommenders[where]
+    def recommender(self) -> Recommender:
+        """A recommender over the songs as they are now."""
+        return Recommender(self.shelf())
 
     def genres(self) -> list[str]:
         """Every genre, by name."""

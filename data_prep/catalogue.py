@@ -160,12 +160,34 @@ class Catalogue:
     def by_number(self, numbers: Iterable[int] | NDArray[np.int64]) -> list[Song]:
         """Songs by number, in the order asked for; numbers that are not there are left out."""
         wanted = [int(number) for number in numbers]
+        found = self.numbered(wanted)
+        return [found[number] for number in wanted if number in found]
+
+    def numbered(self, numbers: Iterable[int]) -> dict[int, Song]:
+        """Number → song, of those numbers that are there."""
         found: dict[int, Song] = {}
         with self._reading() as connection:
-            for part in tables.parts(wanted):
+            for part in tables.parts(list(numbers)):
                 query = tables.select_songs().where(tables.song_table.c.number.in_(part))
                 found.update(tables.read_songs(connection, query))
-        return [found[number] for number in wanted if number in found]
+        return found
+
+    def number_of(self, song_id: str) -> int | None:
+        """Number of a song by its id; ``None`` if it is not there."""
+        query = sa.select(tables.song_table.c.number).where(tables.song_table.c.id == song_id)
+        with self._reading() as connection:
+            number = connection.execute(query).scalar_one_or_none()
+        return None if number is None else int(number)
+
+    def names(self) -> dict[int, tuple[str | None, str | None, str | None]]:
+        """Number → title, artist and album, of all songs."""
+        c = tables.song_table.c
+        query = sa.select(c.number, c.title, c.artist, c.album)
+        with self._reading() as connection:
+            return {
+                int(number): (title, artist, album)
+                for number, title, artist, album in connection.execute(query).all()
+            }
 
     def count(self, where: SongFilter | None = None) -> int:
         """Number of songs that pass a filter, or of all."""

@@ -93,9 +93,16 @@ class Analysis:
         """English name of the strongest fused emotion."""
         return top_emotion(self.distribution)
 
-    def to_json(self) -> dict[str, Any]:
-        """The documented JSON of one analysis; branches as calibrated for fusion."""
-        return {
+    def to_json(self, *, details: bool = False) -> dict[str, Any]:
+        """The documented JSON of one analysis; branches as calibrated for fusion.
+
+        Parameters
+        ----------
+        details
+            Also how far words and sound ``disagree`` (bits), and what the sound ``moved`` in
+            the answer of the words; both ``None`` without both branches.
+        """
+        content = {
             "lyrics": as_mapping(self.fused.lyrics),
             "audio": as_mapping(self.fused.audio),
             "fused": as_mapping(self.distribution),
@@ -105,6 +112,7 @@ class Analysis:
             "language": self.language,
             "notes": list(self.notes),
         }
+        return content | self.fused.details() if details else content
 
 
 class SongAnalyser:

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.taxonomy import N_EMOTIONS
+from data_prep.taxonomy import N_EMOTIONS, as_mapping
 from fusion.calibration import calibrate, sharpened
 from fusion.rules import certainty, entropy
 from fusion.settings import FusionSettings
@@ -62,6 +62,10 @@ class Fused:
         if self.lyrics is None or self.audio is None:
             return None
         return self.distribution - self.lyrics
+
+    def details(self) -> dict[str, Any]:
+        """How the branches came together, as JSON: ``disagreement``, and ``moved`` by emotion."""
+        return {"disagreement": self.disagreement, "moved": as_mapping(self.moved)}
 
 
 @dataclass(frozen=True, eq=False)

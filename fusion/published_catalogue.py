@@ -16,7 +16,7 @@ uncalibrated, and made-up queries (Dirichlet). Every system is asked the same mo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Final
 
 import numpy as np
@@ -112,8 +112,8 @@ def systems(vectors: PublishedVectors, moods: NDArray[np.floating[Any]]) -> list
         rule: FusionRule | None = None,
     ) -> FusionSettings:
         def of(branch: NDArray[Any]) -> BranchCalibration:
-            wanted = {} if target is None else {"target": tuple(target(branch))}
-            return BranchCalibration(prior=tuple(prior(branch)), prior_strength=1.0, **wanted)
+            found = BranchCalibration(prior=tuple(prior(branch)), prior_strength=1.0)
+            return found if target is None else replace(found, target=tuple(target(branch)))
 
         return FusionSettings(
             lyrics=of(vectors.words), audio=of(vectors.sound), rule=rule or Mean()

@@ -1,15 +1,16 @@
-"""Recommendation: songs of a catalogue whose emotion fits, each with the reason.
+"""Recommendation: songs of a shelf whose emotion fits, each with the reason.
 
-A song is placed by its stored fused vector where that was made with the present
-fusion settings, and by fusing its stored branch vectors otherwise, so that a
-change of settings needs no new index. Of songs with the same title by the same
-artist only the nearest is kept.
+Songs are placed by their fused vectors (:mod:`fusion.shelf`) and found exactly
+(:mod:`fusion.search`). Of songs with the same title by the same artist only the nearest is
+kept. What else is wanted of a list (filters, hygiene, an artist's most songs, variety, a path
+to another mood) is one :class:`Wishes`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -19,15 +20,21 @@ from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS, as_mapping, emotion_index
 from fusion.combination import Fused
 from fusion.reasons import Language, reason
-from fusion.rescoring import catalogue_settings, fused_song, song_vectors
-from fusion.search import EmotionIndex
+from fusion.rescoring import catalogue_settings, fused_song
 from fusion.settings import FusionSettings
+from fusion.shelf import CatalogueShelf, Shelf
+from fusion.similarity import SimilarityName, similarity
 
 if TYPE_CHECKING:
     from data_prep.catalogue import Catalogue, Song, SongFilter
     from fusion.analysis import Analysis
 
 MAX_RESULTS: Final = 1_000
+
+_POOL: Final = 10  # candidates of a varied list, for each song of it
+_SMALLEST_POOL: Final = 100
+
+Vector = NDArray[np.floating[Any]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,7 +48,7 @@ class Recommendation:
     song
         Row of the catalogue.
     score
-        Cosine with what was searched for, 0 to 1.
+        Similarity with what was searched for, 0 to 1.
     fused
         The song's fused answer, its calibrated branches and their shares.
     why
@@ -54,9 +61,9 @@ class Recommendation:
     fused: Fused
     why: str
 
-    def to_json(self) -> dict[str, Any]:
-        """The documented JSON of one result."""
-        return {
+    def to_json(self, *, details: bool = False) -> dict[str, Any]:
+        """The documented JSON of one result; ``details`` as those of an analysis."""
+        content = {
             "rank": self.rank,
             "id": self.song.id,
             "title": self.song.title,
@@ -69,6 +76,57 @@ class Recommendation:
             "audio": as_mapping(self.fused.audio),
             "why": self.why,
         }
+        return content | self.fused.details() if details else content
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What is wanted of a list besides the mood.
+
+    Attributes
+    ----------
+    k
+        How many songs, 1 to ``MAX_RESULTS``; fewer come back where there are not so many.
+    where
+        Which songs may come; all if ``None``.
+    toward
+        Name of an emotion in English or Korean: result i is then the nearest unused song to
+        the i-th of k points evenly spaced from the mood to that emotion alone. ``None`` stays.
+    similarity
+        Measure of nearness, by name.
+    same_top_first
+        Songs with the mood's strongest emotion before all others, as published.
+    hygiene
+        Leave out duplicates, various artists and novelty series (:mod:`fusion.hygiene`).
+    diversity
+        0 takes the nearest; above, up to 1, each song is chosen for being near the mood and
+        far from those chosen before (maximal marginal relevance, Carbonell and Goldstein 1998).
+    per_artist
+        Most songs of one artist; any number if ``None``.
+    leave_out
+        Ids of songs that are not wanted.
+    """
+
+    k: int = 5
+    where: SongFilter | None = None
+    toward: str | None = None
+    similarity: SimilarityName = "cosine"
+    same_top_first: bool = False
+    hygiene: bool = False
+    diversity: float = 0.0
+    per_artist: int | None = None
+    leave_out: frozenset[str] = field(default_factory=frozenset)
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.k <= MAX_RESULTS:
+            raise InputError(f"k = {self.k}: expected a number of songs from 1 to {MAX_RESULTS}")
+        if not 0.0 <= self.diversity <= 1.0:
+            raise InputError(f"diversity {self.diversity}: expected a number from 0 to 1")
+        if self.per_artist is not None and self.per_artist < 1:
+            raise InputError(f"{self.per_artist} songs of an artist: expected 1 or more")
+        similarity(self.similarity)
+        if self.toward is not None:
+            emotion_index(self.toward)
 
 
 class Recommender:
@@ -76,41 +134,31 @@ class Recommender:
 
     Parameters
     ----------
-    songs
-        Rows of a catalogue, in its order; equal scores keep it.
-    settings
-        Fusion settings; ``None`` takes those of the embedded models.
+    shelf
+        The songs.
     """
 
-    def __init__(self, songs: Sequence[Song], settings: FusionSettings | None = None) -> None:
-        self._songs = songs
-        self._settings = settings if settings is not None else FusionSettings.load()
-        self._index = EmotionIndex(song_vectors(songs, self._settings))
+    def __init__(self, shelf: Shelf) -> None:
+        self.shelf = shelf
 
     def __len__(self) -> int:
-        return len(self._songs)
+        return len(self.shelf)
 
     def recommend(
         self,
-        query: Analysis | NDArray[np.floating[Any]],
-        k: int = 5,
+        query: Analysis | Vector,
+        wishes: Wishes | None = None,
         *,
-        toward: str | None = None,
         language: Language | None = None,
     ) -> list[Recommendation]:
-        """The k songs nearest to a mood, or k steps from it towards an emotion.
+        """The songs nearest to a mood, or steps from it towards an emotion.
 
         Parameters
         ----------
         query
             An analysis, or a vector (6,).
-        k
-            How many, 1 to ``MAX_RESULTS``; fewer come back where there are not
-            so many.
-        toward
-            Name of an emotion in English or Korean. Result i is then the
-            nearest unused song to the i-th of k points evenly spaced from the
-            mood to that emotion alone.
+        wishes
+            What is wanted of the list; five songs if ``None``.
         language
             Language of the reasons; by default that of the analysed words,
             English for a vector.
@@ -118,78 +166,81 @@ class Recommender:
         Raises
         ------
         InputError
-            If k is out of range or the emotion is not one of the six.
+            If the query is no emotion vector.
+        CatalogueError
+            If the catalogue cannot be read any more.
         """
-        if not 1 <= k <= MAX_RESULTS:
-            raise InputError(f"k = {k}: expected a number of songs from 1 to {MAX_RESULTS}")
+        wishes = wishes or Wishes()
         vector = query if isinstance(query, np.ndarray) else query.distribution
         if language is None:
             spoken = None if isinstance(query, np.ndarray) else query.language
             language = "ko" if spoken == "ko" else "en"
-        if toward is None:
-            found = self._nearest(vector, k)
-            return [
-                self._result(rank, row, score, vector, language, None)
-                for rank, (row, score) in enumerate(found, start=1)
-            ]
-        return self._path(vector, k, emotion_index(toward), language)
+        search = _Search(self.shelf, wishes)
+        if wishes.toward is not None:
+            return self._path(search, vector, emotion_index(wishes.toward), language)
+        found = search.nearest(vector, wishes.k)
+        return [
+            self._result(rank, song, score, vector, language, None)
+            for rank, (_, song, score) in enumerate(found, start=1)
+        ]
 
-    def _nearest(self, vector: NDArray[np.floating[Any]], k: int) -> list[tuple[int, float]]:
-        """Rows and scores of the k nearest different songs."""
-        asked = k
-        while True:
-            rows, scores = self._index.query(vector, asked)
-            pairs = zip(rows.tolist(), scores.tolist(), strict=True)
-            different = list(self._different(pairs))
-            if len(different) >= k or len(rows) < asked or asked >= len(self):
-                return different[:k]
-            asked = min(2 * asked, len(self))
+    def like(
+        self, song_id: str, wishes: Wishes | None = None, *, language: Language | None = None
+    ) -> list[Recommendation]:
+        """Songs like one of the shelf, itself left out; as :meth:`recommend`.
 
-    def _different(self, pairs: Iterator[tuple[int, float]]) -> Iterator[tuple[int, float]]:
-        seen: set[tuple[str, str]] = set()
-        for row, score in pairs:
-            name = _name(self._songs[row])
-            if name is None or name not in seen:
-                yield row, score
-            if name is not None:
-                seen.add(name)
+        Raises
+        ------
+        InputError
+            If there is no such song, or nothing is known of its emotion.
+        """
+        wishes = wishes or Wishes()
+        vector = self.vector_of(song_id)
+        others = replace(wishes, leave_out=wishes.leave_out | {song_id})
+        return self.recommend(vector, others, language=language)
+
+    def vector_of(self, song_id: str) -> Vector:
+        """Fused vector (6,) of a song of the shelf; raises as :meth:`like`."""
+        row = self.shelf.row_of(song_id)
+        if row is None:
+            raise InputError(f"no song has the id {song_id!r}: `maeum export` lists the ids")
+        vector = np.asarray(self.shelf.index().vectors[row], dtype=np.float32)
+        if not np.isfinite(vector).all():
+            raise InputError(f"nothing is known of the emotion of the song {song_id!r}")
+        return vector
 
     def _path(
-        self, start: NDArray[np.floating[Any]], k: int, target: int, language: Language
+        self, search: _Search, start: Vector, target: int, language: Language
     ) -> list[Recommendation]:
+        k = search.wishes.k
         goal = np.eye(N_EMOTIONS)[target]
         begin = np.asarray(start, dtype=np.float64) / float(np.sum(start))
-        used: set[int] = set()
-        names: set[tuple[str, str]] = set()
-        places: dict[int, tuple[int, float, NDArray[np.float64]]] = {}
+        taken: list[tuple[int, Song, float, Vector]] = []
+        steps: list[int] = []
         # The goal chooses first, or a step on the way would take its song.
         for step in (k, *range(1, k)):
             share = (step - 1) / (k - 1) if k > 1 else 1.0
             point = (1.0 - share) * begin + share * goal
-            for row, score in self._nearest(point, min(len(used) + 1, len(self)) or 1):
-                name = _name(self._songs[row])
-                if row not in used and (name is None or name not in names):
-                    used.add(row)
-                    if name is not None:
-                        names.add(name)
-                    places[step] = (row, score, point)
-                    break
+            found = search.nearest(point, 1, besides=[song for _, song, _, _ in taken])
+            for row, song, score in found:
+                taken.append((row, song, score, point))
+                steps.append(step)
+        places = sorted(range(len(steps)), key=lambda place: steps[place])
         return [
-            self._result(rank, *places[step], language, (step, k, target))
-            for rank, step in enumerate(sorted(places), start=1)
+            self._result(rank, *taken[place][1:], language, (steps[place], k, target))
+            for rank, place in enumerate(places, start=1)
         ]
 
     def _result(
         self,
         rank: int,
-        row: int,
+        song: Song,
         score: float,
-        searched: NDArray[np.floating[Any]],
+        searched: Vector,
         language: Language,
         step: tuple[int, int, int] | None,
     ) -> Recommendation:
-        song = self._songs[row]
-        fused = fused_song(song, self._settings)
+        fused = fused_song(song, self.shelf.settings)
         return Recommendation(
             rank=rank,
             song=song,
@@ -199,9 +250,82 @@ class Recommender:
         )
 
 
+class _Search:
+    """One search of a shelf: what may come, and what is taken of it."""
+
+    def __init__(self, shelf: Shelf, wishes: Wishes) -> None:
+        self.wishes = wishes
+        self._shelf = shelf
+        self._index = shelf.index(wishes.similarity)
+        self._mask = None if wishes.where is None else shelf.mask(wishes.where)
+        if wishes.hygiene:
+            kept = shelf.hygiene().kept
+            self._mask = kept if self._mask is None else self._mask & kept
+
+    def nearest(
+        self, vector: Vector, k: int, besides: list[Song] | None = None
+    ) -> list[tuple[int, Song, float]]:
+        """Rows, songs and scores of the k best different songs, besides some that are taken."""
+        varied = self.wishes.diversity > 0.0 and k > 1
+        wanted = max(_POOL * k, _SMALLEST_POOL) if varied else k
+        asked = wanted + len(besides or ())
+        while True:
+            rows, scores = self._index.query(
+                vector, asked, self._mask, same_top_first=self.wishes.same_top_first
+            )
+            songs = self._shelf.songs(rows.tolist())
+            pairs = zip(rows.tolist(), songs, scores.tolist(), strict=True)
+            different = list(self._different(pairs, besides or []))
+            if len(different) >= wanted or len(rows) < asked or asked >= len(self._shelf):
+                break
+            asked = min(2 * asked, len(self._shelf))
+        return self._varied(vector, different, k) if varied else different[:k]
+
+    def _different(
+        self, found: Iterator[tuple[int, Song | None, float]], besides: list[Song]
+    ) -> Iterator[tuple[int, Song, float]]:
+        """Songs that are not like one before, nor of an artist of whom there are enough."""
+        ids = {song.id for song in besides}
+        names = {_name(song) for song in besides} - {None}
+        artists = Counter(_artist(song) for song in besides)
+        for row, song, score in found:
+            if song is None or song.id in ids or song.id in self.wishes.leave_out:
+                continue
+            name, artist = _name(song), _artist(song)
+            if name is not None and name in names:
+                continue
+            most = self.wishes.per_artist
+            if most is not None and artist is not None and artists[artist] >= most:
+                continue
+            names.add(name)
+            artists[artist] += 1
+            yield row, song, score
+
+    def _varied(
+        self, vector: Vector, pool: list[tuple[int, Song, float]], k: int
+    ) -> list[tuple[int, Song, float]]:
+        """k of the pool by maximal marginal relevance."""
+        if not pool:
+            return []
+        vectors = self._index.vectors[[row for row, _, _ in pool]].astype(np.float64)
+        units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        query = np.asarray(vector, np.float64) / np.linalg.norm(vector)
+        near = units @ query
+        diversity = self.wishes.diversity
+        chosen = [0]  # the best, whatever comes after it
+        likeness = units @ units[0]
+        while len(chosen) < min(k, len(pool)):
+            merit = (1.0 - diversity) * near - diversity * likeness
+            merit[chosen] = -np.inf
+            best = int(merit.argmax())
+            chosen.append(best)
+            likeness = np.maximum(likeness, units @ units[best])
+        return [pool[place] for place in chosen]
+
+
 def recommend(
     catalogue: Catalogue,
-    query: Analysis | NDArray[np.floating[Any]],
+    query: Analysis | Vector,
     k: int = 5,
     song_filter: SongFilter | None = None,
     toward: str | None = None,
@@ -235,10 +359,11 @@ def recommend(
     CatalogueError
         If the catalogue cannot be read.
     """
+    wishes = Wishes(k, song_filter, toward)
     if settings is None:
         settings = catalogue_settings(catalogue)
-    recommender = Recommender(catalogue.songs(song_filter), settings)
-    return recommender.recommend(query, k, toward=toward, language=language)
+    recommender = Recommender(CatalogueShelf(catalogue, settings))
+    return recommender.recommend(query, wishes, language=language)
 
 
 def _name(song: Song) -> tuple[str, str] | None:
@@ -246,3 +371,8 @@ def _name(song: Song) -> tuple[str, str] | None:
     if not song.title or not song.artist:
         return None
     return " ".join(song.title.casefold().split()), " ".join(song.artist.casefold().split())
+
+
+def _artist(song: Song) -> str | None:
+    """Artist for comparing; ``None`` where unknown."""
+    return " ".join(song.artist.casefold().split()) if song.artist else None

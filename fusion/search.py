@@ -101,6 +101,11 @@ class SimilarityIndex:
         """Name of the measure."""
         return self._measure
 
+    @property
+    def vectors(self) -> Vectors:
+        """What was indexed, (n, 6); not to be written to."""
+        return self._vectors
+
     def query(
         self,
         vector: Vectors,

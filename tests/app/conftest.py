@@ -95,8 +95,10 @@ def analyser() -> SongAnalyser:
 def with_stand_ins(monkeypatch, analyser) -> SongAnalyser:
     """The command line with the stand-in models."""
     import app.cli
+    import app.recommend_command
 
-    monkeypatch.setattr(app.cli, "_analyser", lambda *_: analyser)
+    for module in (app.cli, app.recommend_command):
+        monkeypatch.setattr(module, "analyser_of", lambda *_: analyser)
     return analyser
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.page_songs import MOST_FILTERS, KeptSongs
-from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
+from app.page_songs import KeptSongs
+from data_prep.catalogue import Catalogue, Song, StageVector
 from fusion.rescoring import rescore
 from fusion.rules import Mean
 from fusion.settings import FusionSettings
@@ -40,17 +40,16 @@ def kept(path: Path):
 
 def test_songs_are_read_once(kept: KeptSongs) -> None:
     assert kept.songs() is kept.songs()
-    where = SongFilter(year_from=2005)
-    assert kept.recommender(where) is kept.recommender(SongFilter(year_from=2005))
-    assert len(kept.recommender(where)) == 5
+    assert kept.shelf() is kept.shelf()
+    assert kept.count() == 11
 
 
 def test_a_change_of_the_file_is_seen(kept: KeptSongs, path: Path) -> None:
-    before = kept.recommender(SongFilter())
+    before = kept.recommender()
     with Catalogue.open(path) as catalogue:
         catalogue.upsert([song(11, genre="Jazz")])
     assert "Jazz" in kept.genres()
-    assert len(kept.recommender(SongFilter())) == len(before) + 1
+    assert len(kept.recommender()) == len(before) + 1
 
 
 def test_new_settings_of_the_catalogue_are_taken(kept: KeptSongs, path: Path) -> None:
@@ -87,12 +86,6 @@ def test_another_catalogue_in_the_same_place_is_seen(kept: KeptSongs, path: Path
 
 def test_genres_are_told_apart_and_sorted(kept: KeptSongs) -> None:
     assert kept.genres() == ["Folk", "Pop", "rock"]
-
-
-def test_only_so_many_recommenders_are_kept(kept: KeptSongs) -> None:
-    for year in range(1900, 1900 + 3 * MOST_FILTERS):
-        kept.recommender(SongFilter(year_from=year))
-    assert len(kept._recommenders) == MOST_FILTERS
 
 
 def test_map_takes_songs_with_an_answer_evenly(kept: KeptSongs) -> None:

@@ -21,6 +21,7 @@ from fusion.analysis import SongAnalyser
 from fusion.evaluation_lyrics import MOOD_TEST, lyric_tasks
 from fusion.recommendation import Recommender
 from fusion.settings import FusionSettings
+from fusion.shelf import ListShelf
 from lyrics_model.moods import read_mood_file
 from lyrics_model.predictor import LyricPredictor
 
@@ -99,12 +100,12 @@ def test_demo_was_made_by_the_embedded_models(predictor: LyricPredictor, songs: 
 
 def test_six_moods_get_different_songs(songs: list[Song], predictor: LyricPredictor) -> None:
     analyser = SongAnalyser(lyric_predictor=predictor)
-    recommender = Recommender(songs)
+    recommender = Recommender(ListShelf(songs))
     found: list[str] = []
     for emotion, text in SIX_MOODS.items():
         analysis = analyser.analyse(text, as_mood=True)
         assert analysis.top == emotion
-        results = recommender.recommend(analysis, 5)
+        results = recommender.recommend(analysis)
         assert len(results) == 5
         found += [result.song.id for result in results]
         # What is asked for is what comes: the songs lean to the mood.

@@ -1,0 +1,96 @@
+"""Options that several commands about songs take, and what is made of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from fusion.analysis import SongAnalyser
+    from fusion.settings import FusionSettings
+
+CatalogueOption = Annotated[
+    str | None,
+    typer.Option(
+        "--catalogue",
+        metavar="URL",
+        help="Path or database URL of the catalogue. Default: MAEUM_CATALOGUE, else your own "
+        "catalogue, else (for reading) the demo catalogue.",
+    ),
+]
+LyricsModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-lyrics",
+        metavar="FOLDER",
+        envvar="MAEUM_LYRICS_MODEL",
+        help="Model folder for words.",
+    ),
+]
+AudioModelOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--model-audio",
+        metavar="FOLDER",
+        envvar="MAEUM_AUDIO_MODEL",
+        help="Model folder for sound.",
+    ),
+]
+FusionOption = Annotated[
+    Path | None,
+    typer.Option("--fusion", metavar="FILE", help="Fusion settings, a JSON file."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+DetailsOption = Annotated[
+    bool,
+    typer.Option(
+        "--details",
+        help="With --json: also how far words and sound disagree, and what the sound moved.",
+    ),
+]
+ErrorsOption = Annotated[
+    Path | None,
+    typer.Option("--errors", metavar="FILE", help="Write every failure here, as JSON lines."),
+]
+YearFromOption = Annotated[
+    int | None, typer.Option("--year-from", help="Only songs of this year or later.")
+]
+YearToOption = Annotated[
+    int | None, typer.Option("--year-to", help="Only songs of this year or earlier.")
+]
+GenreOption = Annotated[str | None, typer.Option("--genre", help="Only songs of this genre.")]
+ArtistOption = Annotated[str | None, typer.Option("--artist", help="Only songs by this artist.")]
+LanguageOption = Annotated[
+    str | None, typer.Option("--language", help="Only songs in this language, e.g. ko or en.")
+]
+SourceOption = Annotated[
+    str | None, typer.Option("--source", help="Only songs that came from here.")
+]
+HasLyricsOption = Annotated[
+    bool | None,
+    typer.Option(
+        "--has-lyrics/--no-lyrics", help="Only songs whose words were, or were not, read."
+    ),
+]
+HasAudioOption = Annotated[
+    bool | None,
+    typer.Option("--has-audio/--no-audio", help="Only songs whose sound was, or was not, heard."),
+]
+
+
+def analyser_of(
+    model_lyrics: Path | None,
+    model_audio: Path | None,
+    fusion: Path | None,
+    kept: FusionSettings | None = None,
+) -> SongAnalyser:
+    """Analyser with the settings of a file, else of other models' cards, else of the catalogue."""
+    from fusion.analysis import SongAnalyser
+    from fusion.settings import FusionSettings
+
+    settings = None if model_lyrics is not None or model_audio is not None else kept
+    if fusion is not None:
+        settings = FusionSettings.load(fusion)
+    return SongAnalyser(settings=settings, lyrics_folder=model_lyrics, audio_folder=model_audio)
