@@ -280,12 +280,13 @@ class _Search:
         ]
         nearest = _smallest(np.concatenate(bounds, axis=1), n_cells)
         block = blocks[np.arange(len(blocks))[:, None], nearest // per_block]
-        return block * per_block + nearest % per_block
+        first: NDArray[np.intp] = block * per_block + nearest % per_block
+        return first
 
     def _found_first(self, first: NDArray[np.intp]) -> tuple[_Found, NDArray[np.float32]]:
         cells = self._cells
         squared = _squared_to_points(self._queries[:, None], cells.points[first])
-        squared = squared.reshape(len(first), -1)
+        squared = squared.reshape(len(first), first.shape[1] * cells.size)
         if self._mask is not None:
             places = (first[:, :, None] * cells.size + np.arange(cells.size)).reshape(squared.shape)
             squared[~cells.allowed(places.reshape(-1), self._mask).reshape(squared.shape)] = np.inf

@@ -248,7 +248,7 @@ class SimilarityIndex:
         if mask is not None:
             sample = mask[:: max(1, len(mask) // _MASK_SAMPLE)]
             share = np.count_nonzero(sample) / max(1, len(sample))
-            if share * len(mask) < SCAN_BELOW:
+            if share * len(mask) <= SCAN_BELOW:
                 return self._scan(query, k, np.flatnonzero(mask))
         found = self._found(query[None], points, k, mask, share)
         if found is None:
