@@ -15,6 +15,7 @@ memory as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +48,7 @@ _FLOATS_AT_ONCE: Final = 1 << 22
 _SPREAD_SAMPLE: Final = 100
 _POINTS_IN_CACHE: Final = 1 << 16
 _NODES_AT_ONCE: Final = 16
+_THREADS: Final = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -415,9 +417,14 @@ def _arrange(coordinates: NDArray[np.float32], numbers: NDArray[np.intp], n_cell
     numbers[:] = numbers.take(moved)
     if n_nodes < n_cells:
         size = order.shape[1]
-        for start in range(0, len(numbers), size):
-            node = slice(start, start + size)
-            _arrange(coordinates[:, node], numbers[node], n_cells // n_nodes)
+        nodes = [slice(start, start + size) for start in range(0, len(numbers), size)]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(
+                threads.map(
+                    lambda node: _arrange(coordinates[:, node], numbers[node], n_cells // n_nodes),
+                    nodes,
+                )
+            )
 
 
 def _halve(flat: NDArray[np.float32], order: NDArray[np.intp]) -> None:

@@ -165,7 +165,7 @@ def test_the_same_strongest_emotion_first(name):
 
 
 def test_an_unknown_measure_is_refused():
-    with pytest.raises(InputError, match="euclid.*weighted-cosine"):
+    with pytest.raises(InputError, match=r"euclid.*weighted-cosine"):
         similarity("euclid")
     with pytest.raises(InputError, match="euclid"):
         SimilarityIndex(SONGS, "euclid")
