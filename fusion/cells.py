@@ -324,6 +324,8 @@ class _Search:
         self, first: NDArray[np.intp], owners: NDArray[np.intp], numbers: NDArray[np.intp]
     ) -> NDArray[np.bool_]:
         """Which pairs of a query and a cell are not among the first (q, c) cells."""
+        if first.shape[1] <= FIRST_CELLS:
+            return (numbers[:, None] != first[owners]).all(axis=1)
         n_cells = len(self._cells.points)
         known = np.sort((first + n_cells * np.arange(len(first))[:, None]).reshape(-1))
         pairs = numbers + n_cells * owners

@@ -278,7 +278,9 @@ class SimilarityIndex:
             if places is None:
                 return None
             parts.append(self._rows(part.cells, queries, *places, k, mask))
-        owners, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        owners, rows, scores = parts[0]
+        if len(parts) > 1:
+            owners, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.lexsort((rows, -scores, owners))
         owners, rows, scores = owners[order], rows[order], scores[order]
         rank = np.arange(len(owners)) - np.searchsorted(owners, np.arange(len(queries)))[owners]
