@@ -25,8 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 SEED: Final = 7
-CATALOGUE_SIZES: Final = (42_839, 707_989)
-"""Songs of the published catalogue, and of the Melon Playlist data set."""
+PARTS: Final = ("search", "rescoring", "mel", "sound", "mel-reading", "text", "commands")
 SONG_S: Final = 240
 MOOD: Final = "오늘 너무 우울해"
 SONG_TEXTS: Final = 240
@@ -53,9 +52,11 @@ class Measurement:
         where it promises nothing.
     texts
         Read in the time given, where that is a number of texts.
+    p95_ms, reference_p95_ms
+        95th percentiles of both times; ``None`` where there are too few calls to tell.
     memory_mb, limit_mb
-        Peak memory of the process in megabytes (2**20 bytes), and what the project
-        promises; ``None`` where it was not measured.
+        Peak memory of the process in megabytes (2**20 bytes), or what else ``what``
+        says, and what the project promises; ``None`` where it was not measured.
     """
 
     what: str
@@ -67,6 +68,8 @@ class Measurement:
     texts: int | None = None
     memory_mb: float | None = None
     limit_mb: float | None = None
+    p95_ms: float | None = None
+    reference_p95_ms: float | None = None
 
     @property
     def ratio(self) -> float | None:
@@ -86,32 +89,6 @@ def alternate(
             function()
             kept.append(1000.0 * (time.perf_counter() - start))
     return statistics.median(times[0]), statistics.median(times[1])
-
-
-def search(n_songs: int, *, repeats: int) -> Measurement:
-    """Ten nearest of ``n_songs`` by cosine against scikit-learn's matrix and a sort."""
-    from sklearn.metrics.pairwise import cosine_similarity
-
-    from fusion.search import EmotionIndex
-
-    rng = np.random.default_rng(SEED)
-    songs = rng.dirichlet(np.full(6, 0.4), size=n_songs).astype(np.float32)
-    query = rng.dirichlet(np.full(6, 0.4)).astype(np.float32)
-    index = EmotionIndex(songs)
-
-    def reference() -> NDArray[np.intp]:
-        scores = cosine_similarity(query[None], songs)[0]
-        best: NDArray[np.intp] = np.argsort(-scores, kind="stable")[:10]
-        return best
-
-    rows, scores = index.query(query, 10)
-    expected = cosine_similarity(query[None], songs)[0][reference()]
-    np.testing.assert_allclose(scores, expected, atol=1e-6)
-    assert len(rows) == 10, "ten songs were asked for"
-    ours_ms, reference_ms = alternate(lambda: index.query(query, 10), reference, repeats)
-    return Measurement(
-        f"10 nearest of {n_songs:,} songs", ours_ms, "sklearn cosine_similarity", reference_ms
-    )
 
 
 def mel(*, repeats: int) -> Measurement:
@@ -264,7 +241,8 @@ def report(measurements: Sequence[Measurement]) -> str:
     for m in measurements:
         reference = ""
         if m.reference_ms is not None:
-            reference = f"{m.reference} {_time(m.reference_ms)}{_rate(m.texts, m.reference_ms)}"
+            took = f"{_time(m.reference_ms)}{_late(m.reference_p95_ms)}"
+            reference = f"{m.reference} {took}{_rate(m.texts, m.reference_ms)}"
         ratio = "" if m.ratio is None else f"{m.ratio:.1f}"
         promised = []
         if m.limit_ms is not None:
@@ -274,13 +252,17 @@ def report(measurements: Sequence[Measurement]) -> str:
         if m.limit_mb is not None:
             promised.append(f"at most {m.limit_mb:.0f} MB")
         memory = "" if m.memory_mb is None else f", {m.memory_mb:.0f} MB"
-        ours = f"{_time(m.ours_ms)}{_rate(m.texts, m.ours_ms)}{memory}"
+        ours = f"{_time(m.ours_ms)}{_late(m.p95_ms)}{_rate(m.texts, m.ours_ms)}{memory}"
         lines.append(f"| {m.what} | {ours} | {reference} | {ratio} | {', '.join(promised)} |")
     return "\n".join(lines)
 
 
 def _rate(texts: int | None, milliseconds: float) -> str:
     return "" if texts is None else f" ({1000 * texts / milliseconds:,.0f} a second)"
+
+
+def _late(p95_ms: float | None) -> str:
+    return "" if p95_ms is None else f" (95%: {_time(p95_ms)})"
 
 
 def _time(milliseconds: float) -> str:
@@ -301,31 +283,37 @@ def machine() -> str:
     return f"{name}, {os.cpu_count()} cores, Python {sys.version.split()[0]}"
 
 
-def measure(*, repeats: int) -> list[Measurement]:
-    """All measurements, slow ones last."""
+def measure(*, repeats: int, only: str | None = None) -> list[Measurement]:
+    """All measurements, slow ones last, or those of one part."""
     from benchmarks.mel_reading import mel_reading
     from benchmarks.rescoring_speed import rescoring_speed
+    from benchmarks.search_speed import search_speed
     from benchmarks.sound_speed import sound_speed
 
-    return [
-        *(search(n, repeats=repeats) for n in CATALOGUE_SIZES),
-        *rescoring_speed(repeats=max(repeats // 3, 3)),
-        mel(repeats=repeats),
-        *sound_speed(repeats=repeats),
-        mel_reading(repeats=repeats),
-        *text_speed(repeats=repeats),
-        cold_recommendation(repeats=max(repeats // 3, 3)),
-        song_analysis(repeats=max(repeats // 5, 3)),
-    ]
+    parts: dict[str, Callable[[], list[Measurement]]] = {
+        "search": lambda: search_speed(repeats=repeats),
+        "rescoring": lambda: rescoring_speed(repeats=max(repeats // 3, 3)),
+        "mel": lambda: [mel(repeats=repeats)],
+        "sound": lambda: sound_speed(repeats=repeats),
+        "mel-reading": lambda: [mel_reading(repeats=repeats)],
+        "text": lambda: text_speed(repeats=repeats),
+        "commands": lambda: [
+            cold_recommendation(repeats=max(repeats // 3, 3)),
+            song_analysis(repeats=max(repeats // 5, 3)),
+        ],
+    }
+    assert tuple(parts) == PARTS, "the parts are those of --only"
+    return [line for name, part in parts.items() if only in (None, name) for line in part()]
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, print the table, and write it where asked."""
     parser = argparse.ArgumentParser(description="Measure the speed of maeum.")
     parser.add_argument("--repeats", type=int, default=15, help="calls per measurement")
+    parser.add_argument("--only", choices=PARTS, help="measure one part")
     parser.add_argument("--out", type=Path, help="folder for speed.md and speed.json")
     options = parser.parse_args(arguments)
-    measurements = measure(repeats=options.repeats)
+    measurements = measure(repeats=options.repeats, only=options.only)
     text = f"Measured on {machine()}; medians of alternating calls.\n\n{report(measurements)}\n"
     print(text, end="")
     if options.out is not None:

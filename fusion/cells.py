@@ -15,6 +15,7 @@ memory as it is.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
@@ -47,6 +48,7 @@ _FLOATS_AT_ONCE: Final = 1 << 22
 _SPREAD_SAMPLE: Final = 100
 _POINTS_IN_CACHE: Final = 1 << 16
 _NODES_AT_ONCE: Final = 16
+_THREADS: Final = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -280,12 +282,13 @@ class _Search:
         ]
         nearest = _smallest(np.concatenate(bounds, axis=1), n_cells)
         block = blocks[np.arange(len(blocks))[:, None], nearest // per_block]
-        return block * per_block + nearest % per_block
+        first: NDArray[np.intp] = block * per_block + nearest % per_block
+        return first
 
     def _found_first(self, first: NDArray[np.intp]) -> tuple[_Found, NDArray[np.float32]]:
         cells = self._cells
         squared = _squared_to_points(self._queries[:, None], cells.points[first])
-        squared = squared.reshape(len(first), -1)
+        squared = squared.reshape(len(first), first.shape[1] * cells.size)
         if self._mask is not None:
             places = (first[:, :, None] * cells.size + np.arange(cells.size)).reshape(squared.shape)
             squared[~cells.allowed(places.reshape(-1), self._mask).reshape(squared.shape)] = np.inf
@@ -321,6 +324,8 @@ class _Search:
         self, first: NDArray[np.intp], owners: NDArray[np.intp], numbers: NDArray[np.intp]
     ) -> NDArray[np.bool_]:
         """Which pairs of a query and a cell are not among the first (q, c) cells."""
+        if first.shape[1] <= FIRST_CELLS:
+            return (numbers[:, None] != first[owners]).all(axis=1)
         n_cells = len(self._cells.points)
         known = np.sort((first + n_cells * np.arange(len(first))[:, None]).reshape(-1))
         pairs = numbers + n_cells * owners
@@ -414,9 +419,14 @@ def _arrange(coordinates: NDArray[np.float32], numbers: NDArray[np.intp], n_cell
     numbers[:] = numbers.take(moved)
     if n_nodes < n_cells:
         size = order.shape[1]
-        for start in range(0, len(numbers), size):
-            node = slice(start, start + size)
-            _arrange(coordinates[:, node], numbers[node], n_cells // n_nodes)
+        nodes = [slice(start, start + size) for start in range(0, len(numbers), size)]
+        with ThreadPoolExecutor(_THREADS) as threads:
+            list(
+                threads.map(
+                    lambda node: _arrange(coordinates[:, node], numbers[node], n_cells // n_nodes),
+                    nodes,
+                )
+            )
 
 
 def _halve(flat: NDArray[np.float32], order: NDArray[np.intp]) -> None:

@@ -64,13 +64,13 @@ class EqualRows:
 
 
 def _hashes(vectors: NDArray[np.floating[Any]]) -> NDArray[np.uint64]:
-    word = np.uint32 if vectors.dtype == np.float32 else np.uint64
-    n_rows, n_columns = vectors.shape
+    word = np.dtype(f"u{vectors.dtype.itemsize}")
     generator = np.random.default_rng(_SEED)
-    hashes = np.zeros(n_rows, dtype=np.uint64)
-    for column in range(n_columns):
+    hashes = np.zeros(len(vectors), dtype=np.uint64)
+    for column in range(vectors.shape[1]):
         # Adding zero makes -0.0 and 0.0, which are equal, the same bits.
-        bits = (vectors[:, column] + vectors.dtype.type(0)).view(word)
-        hashes += bits * np.uint64(2 * generator.integers(2**62) + 1)
-        hashes ^= hashes >> np.uint64(29)
+        hashes ^= (vectors[:, column] + vectors.dtype.type(0)).view(word)
+        hashes *= np.uint64(2 * generator.integers(2**62) + 1)
+        # Short numbers differ in their high bits alone.
+        hashes ^= hashes >> np.uint64(32)
     return hashes

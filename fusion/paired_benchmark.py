@@ -205,7 +205,12 @@ def answered(
 
 
 def paired(
-    lines: Answered, clips: Answered, *, seed: int, per_emotion: int = PER_EMOTION
+    lines: Answered,
+    clips: Answered,
+    *,
+    seed: int,
+    per_emotion: int = PER_EMOTION,
+    folds: Sequence[int] = tuple(range(N_FOLDS)),
 ) -> LabelledSongs:
     """One draw of the benchmark: ``6 · per_emotion`` songs.
 
@@ -215,18 +220,22 @@ def paired(
         Of the draw; decides all of it.
     per_emotion
         Songs of each emotion, a multiple of the number of folds.
+    folds
+        Those that songs are made in.
 
     Raises
     ------
     InputError
-        If an emotion has no line or no clip in some fold, or ``per_emotion`` is odd.
+        If an emotion has no line or no clip in some fold, or ``per_emotion`` does not fit.
     """
-    if per_emotion < N_FOLDS or per_emotion % N_FOLDS:
-        raise InputError(f"{per_emotion} songs of each emotion: expected a multiple of {N_FOLDS}")
+    if per_emotion < len(folds) or per_emotion % len(folds):
+        raise InputError(
+            f"{per_emotion} songs of each emotion: expected a multiple of {len(folds)}"
+        )
     random = np.random.default_rng(seed)
     chosen: list[tuple[int, int, int, int]] = []
     for emotion in range(N_EMOTIONS):
-        for fold in range(N_FOLDS):
+        for fold in folds:
             rows = [side.of(emotion, fold) for side in (lines, clips)]
             for side, found in zip(("line", "clip"), rows, strict=True):
                 if not len(found):
@@ -234,7 +243,7 @@ def paired(
             of_lines, of_clips = (_passes(found, random) for found in rows)
             chosen += [
                 (next(of_lines), next(of_clips), emotion, fold)
-                for _ in range(per_emotion // N_FOLDS)
+                for _ in range(per_emotion // len(folds))
             ]
     line, clip, labels, folds = np.array(chosen, dtype=np.int64).T
     return LabelledSongs(

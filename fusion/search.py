@@ -253,7 +253,7 @@ class SimilarityIndex:
         if mask is not None:
             sample = mask[:: max(1, len(mask) // _MASK_SAMPLE)]
             share = np.count_nonzero(sample) / max(1, len(sample))
-            if share * len(mask) < SCAN_BELOW:
+            if share * len(mask) <= SCAN_BELOW:
                 return self._scan(query, k, np.flatnonzero(mask))
         found = self._found(query[None], points, k, mask, share)
         if found is None:
@@ -283,7 +283,9 @@ class SimilarityIndex:
             if places is None:
                 return None
             parts.append(self._rows(part.cells, queries, *places, k, mask))
-        owners, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+        owners, rows, scores = parts[0]
+        if len(parts) > 1:
+            owners, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.lexsort((rows, -scores, owners))
         owners, rows, scores = owners[order], rows[order], scores[order]
         rank = np.arange(len(owners)) - np.searchsorted(owners, np.arange(len(queries)))[owners]

@@ -117,8 +117,9 @@ def unit(vectors: Vectors) -> NDArray[np.float64]:
     array = np.asarray(vectors, dtype=np.float64)
     with np.errstate(all="ignore"):
         length = np.sqrt(_dot(array, array))
-        usable = np.isfinite(length) & (length > 0)
-        return array / np.where(usable, length, np.nan)[..., None]
+        # Zero, infinity and NaN alone are NaN when taken from themselves and divided.
+        length += (length - length) / length
+        return array / length[..., None]
 
 
 def square_roots(vectors: Vectors) -> NDArray[np.float64]:

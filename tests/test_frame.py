@@ -172,6 +172,7 @@ def test_speed_report_has_ratios_and_limits() -> None:
             Measurement("search", 2.0, "other", 30.0),
             Measurement("cold start", 612.0, limit_ms=1000.0),
             Measurement("texts", 500.0, "other", 2000.0, least_ratio=2.0, texts=100),
+            Measurement("late", 2.0, "other", 3.0, p95_ms=4.0, reference_p95_ms=50.0),
         ]
     ).splitlines()
     assert lines[2] == "| search | 2.00 ms | other 30 ms | 15.0 |  |"
@@ -180,6 +181,7 @@ def test_speed_report_has_ratios_and_limits() -> None:
         "| texts | 500 ms (200 a second) | other 2.00 s (50 a second) | 4.0 "
         "| at least 2 times faster |"
     )
+    assert lines[5] == "| late | 2.00 ms (95%: 4.00 ms) | other 3.00 ms (95%: 50 ms) | 1.5 |  |"
 
 
 def test_texts_of_the_speed_test_are_the_same_each_time_and_mixed() -> None:
