@@ -207,7 +207,7 @@ def _server(location: sa.URL) -> Place:
     except ImportError as error:
         raise CatalogueError(
             f"no driver for {location.drivername!r} databases: expected a path, sqlite:///FILE, or "
-            f"postgresql+psycopg://… with `pip install 'psycopg[binary]'` ({error})"
+            f"postgresql+psycopg://… with `pip install 'maeum[postgresql]'` ({error})"
         ) from error
 
     def on_begin(connection: sa.Connection) -> None:
