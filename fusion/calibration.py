@@ -40,15 +40,18 @@ def calibrate(
     array = np.asarray(distribution, dtype=np.float64)
     if array.shape[-1:] != (N_EMOTIONS,):
         raise InputError(f"expected distributions over 6 emotions, got shape {array.shape}")
+    # Emotions first: maxima and sums over them are then taken song beside song.
+    columns = np.array(np.moveaxis(array, -1, 0), order="C")
     prior = np.asarray(calibration.prior, dtype=np.float64)
+    offset = calibration.prior_strength * np.log(prior / prior.sum())
     with np.errstate(divide="ignore"):
-        logs = np.log(array) / calibration.temperature
-    logs -= calibration.prior_strength * np.log(prior / prior.sum())
-    logs -= logs.max(axis=-1, keepdims=True, initial=-np.inf)
-    powers = np.exp(logs)
-    calibrated: NDArray[np.float32] = (powers / powers.sum(axis=-1, keepdims=True)).astype(
-        np.float32
-    )
+        logs = np.log(columns, out=columns)
+    logs /= calibration.temperature
+    logs -= offset.reshape(-1, *(1,) * (array.ndim - 1))
+    logs -= logs.max(axis=0, initial=-np.inf)
+    powers = np.exp(logs, out=logs)
+    powers /= powers.sum(axis=0)
+    calibrated: NDArray[np.float32] = np.moveaxis(powers, 0, -1).astype(np.float32, order="C")
     return calibrated
 
 

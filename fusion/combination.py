@@ -179,7 +179,7 @@ def certainty(distribution: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 def _entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
     safe = np.where(p > 0, p, 1.0)  # NaN > 0 is false: it must not be read as "certain"
-    entropy = -(p * np.log(safe)).sum(axis=-1)
+    entropy = -((p * np.log(safe)) @ np.ones(p.shape[-1]))  # far faster than a sum of so few
     return np.asarray(entropy, dtype=np.float64)
 
 
@@ -227,7 +227,7 @@ def _present(answers: NDArray[np.floating[Any]], branch: str) -> NDArray[np.bool
         raise InputError(f"{branch}: expected distributions (n, 6), got shape {array.shape}")
     missing = np.asarray(np.isnan(array).all(axis=1))
     rest = array[~missing]
-    sums_to_one = np.abs(rest.sum(axis=1) - 1.0) <= 1e-3
+    sums_to_one = np.abs(rest @ np.ones(N_EMOTIONS) - 1.0) <= 1e-3
     if not np.isfinite(rest).all() or (rest < 0).any() or not sums_to_one.all():
         raise InputError(
             f"{branch}: expected rows of non-negative numbers that sum to 1, or rows of NaN"

@@ -198,9 +198,14 @@ def test_a_transaction_is_seen_when_it_is_whole(catalogue: Catalogue, place: str
 
 def test_a_transaction_that_fails_leaves_nothing(catalogue: Catalogue) -> None:
     before = catalogue.revision()
-    with pytest.raises(InputError), catalogue.transaction():
-        assert catalogue.remove(IDS) == len(IDS)
-        catalogue.upsert([Song("")])
+
+    def empty_and_fail() -> None:
+        with catalogue.transaction():
+            assert catalogue.remove(IDS) == len(IDS)
+            catalogue.upsert([Song("")])
+
+    with pytest.raises(InputError, match="needs an id"):
+        empty_and_fail()
     assert catalogue.count() == len(IDS)
     assert catalogue.revision() == before
     catalogue.upsert([Song("new")])
