@@ -39,7 +39,8 @@ NOTES: Final = ("lyrics_note", "audio_note")
 
 _ROWS_PER_STATEMENT: Final = 500
 _VECTORS_PER_STATEMENT: Final = 16_384
-_ROWS_PER_FETCH: Final = 8_192
+_ROWS_PER_BLOCK: Final = 16_384
+_ROWS_PER_FETCH: Final = 512
 
 _T = TypeVar("_T")
 
@@ -388,13 +389,22 @@ def read_numbers(connection: sa.Connection, where: SongFilter | None) -> NDArray
     return np.fromiter(chain.from_iterable(cursor.fetchall()), dtype=np.int64)
 
 
-def _columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[tuple[Any, ...]]]:
+def _columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[list[Any]]]:
     """Columns of a result, thousands of rows at a time, as the driver gives them."""
     result = connection.execute(query)
     cursor = result.cursor
     assert cursor is not None, "a query has a cursor"
-    while rows := cursor.fetchmany(_ROWS_PER_FETCH):
-        yield list(zip(*rows, strict=True))
+    n_columns = len(cursor.description)
+    # Few at a time, or Python looks for garbage among them again and again.
+    n_rows = min(_ROWS_PER_FETCH, _ROWS_PER_BLOCK)
+    while rows := cursor.fetchmany(n_rows):
+        columns: list[list[Any]] = [[] for _ in range(n_columns)]
+        while rows:
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(values)
+            is_full = len(columns[0]) >= _ROWS_PER_BLOCK
+            rows = [] if is_full else cursor.fetchmany(n_rows)
+        yield columns
     result.close()
 
 
