@@ -392,6 +392,7 @@ class Catalogue:
             version = tables.meta_facts(connection, tables.OWN_KEYS).get("schema_version")
             if version == OLD_VERSION:  # nobody was quicker
                 migrate(connection)
+        self._place.shrink()
 
     def _check_versions(self) -> None:
         with self._reading() as connection:

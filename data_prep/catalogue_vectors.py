@@ -17,7 +17,6 @@ from data_prep.taxonomy import N_EMOTIONS
 
 VECTOR_BYTES: Final = 4 * N_EMOTIONS
 
-_LARGEST_EXCESS: Final = 2e-3  # of a sum over 1; twice what is let in, as sums are rounded
 _ABSENT: Final = np.full(N_EMOTIONS, np.nan, dtype="<f4").tobytes()
 
 
@@ -72,13 +71,17 @@ def decode(
     return vectors, damaged
 
 
-def are_distributions(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
+def are_distributions(
+    vectors: NDArray[np.float32], *, tolerance: float = 2e-3
+) -> NDArray[np.bool_]:
     """Which rows (n,) of vectors (n, 6) are distributions.
 
-    NaN and infinity pass no comparison, so that they need no test of their own.
+    The tolerance of their sum is twice that of ``check_distribution``: what was let in
+    stays in, however sums are rounded. NaN and infinity pass no comparison, so that
+    they need no test of their own.
     """
     sums = vectors @ np.ones(N_EMOTIONS, dtype=np.float32)
-    fits = np.abs(sums - 1.0) <= _LARGEST_EXCESS
+    fits = np.abs(sums - 1.0) <= tolerance
     for emotion in range(N_EMOTIONS):
         fits &= vectors[:, emotion] >= 0.0
     return np.asarray(fits, dtype=np.bool_)

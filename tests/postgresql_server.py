@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import itertools
 import os
-import pwd
 import shutil
 import subprocess
 import tempfile
@@ -31,6 +30,8 @@ def _account() -> str | None:
     """Whom the server runs as: it refuses to be root."""
     if os.geteuid() != 0:
         return None
+    import pwd
+
     for name in ACCOUNTS:
         try:
             return pwd.getpwnam(name).pw_name

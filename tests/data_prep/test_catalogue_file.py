@@ -9,6 +9,7 @@ import sqlite3
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +158,22 @@ def test_an_old_one_there_says_what_brings_it_up_to_date(path: Path, shelf: Path
     assert (shelf / "songs.db").read_bytes() == before
 
 
-# Migration that is killed.
+# Migration.
+
+
+def test_a_migrated_catalogue_is_one_file_without_gaps(tmp_path: Path) -> None:
+    path = tmp_path / "songs.db"
+    many = [replace(song, id=f"{i}-{song.id}", title="x" * 80) for i in range(20) for song in SONGS]
+    write_old_catalogue(run(path), many, {})
+    before = path.stat().st_size
+    with Catalogue.open(path, read_only=True) as catalogue:
+        numbers = catalogue.numbers()
+        assert numbers.tolist() == list(range(1, len(many) + 1))
+    assert files(tmp_path) == ["songs.db"]
+    assert path.stat().st_size < before
+    with closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA freelist_count").fetchone() == (0,)
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def die_migrating(path: Path, statement: int) -> None:
