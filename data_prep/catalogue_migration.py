@@ -12,8 +12,8 @@ from typing import Any, Final
 
 import numpy as np
 import sqlalchemy as sa
-from numpy.typing import NDArray
 
+from data_prep.catalogue_songs import write_songs
 from data_prep.catalogue_tables import (
     FACTS,
     NOTES,
@@ -22,7 +22,6 @@ from data_prep.catalogue_tables import (
     metadata,
     put_meta,
     renew_revision,
-    write_songs,
 )
 from data_prep.errors import CatalogueError
 from data_prep.song import STAGES, Song, StageVector
@@ -76,7 +75,7 @@ def _old_songs(rows: Sequence[sa.Row[Any]]) -> list[Song]:
     except (TypeError, ValueError) as error:
         raise CatalogueError(f"an emotion in the catalogue is not a number: {error}") from error
     vectors = values.reshape(-1, len(STAGES), N_EMOTIONS)
-    complete: NDArray[np.bool_] = np.isfinite(vectors).all(axis=2)
+    complete = np.asarray(np.isfinite(vectors).all(axis=2))
     songs = []
     for row, of_song, are_complete in zip(rows, vectors, complete, strict=True):
         stages: list[StageVector | None] = []

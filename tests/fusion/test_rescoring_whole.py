@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from sqlalchemy.engine.default import DefaultDialect
 
-from data_prep import catalogue_tables
+from data_prep import catalogue_vectors
 from data_prep.catalogue import Catalogue, Song, SongVectors, StageVector
 from fusion.combination import fuse_many
 from fusion.rescoring import catalogue_settings, rescore
@@ -23,7 +23,7 @@ ROWS = 7
 @pytest.fixture
 def catalogue(place: str, monkeypatch):
     """Songs with the old settings' vectors, read and written a few at a time."""
-    monkeypatch.setattr(catalogue_tables, "_ROWS_PER_BLOCK", ROWS)
+    monkeypatch.setattr(catalogue_vectors, "_ROWS_PER_BLOCK", ROWS)
     vectors = np.random.default_rng(0).dirichlet(np.ones(6), size=(60, 2)).astype(np.float32)
     with Catalogue.open(place, create=True) as opened:
         opened.upsert(
@@ -81,7 +81,7 @@ def test_nothing_stale_is_no_change(catalogue: Catalogue) -> None:
 
 
 def die_rescoring(place: str, owner: type, name: str, call: int) -> None:
-    catalogue_tables._ROWS_PER_BLOCK = ROWS
+    catalogue_vectors._ROWS_PER_BLOCK = ROWS
     with Catalogue.open(place) as catalogue:
         die_at(owner, name, call)
         rescore(catalogue, NEW)
