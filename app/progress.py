@@ -54,7 +54,7 @@ class Progress:
         parts = [f"{self._done:,}/{self._total:,} {self._unit}"]
         rate = (self._done - self._before) / elapsed_s if elapsed_s > 0 else 0.0
         if rate > 0:
-            parts.append(f"{rate:.1f} {self._unit}/s")
+            parts.append(f"{rate:,.1f} {self._unit}/s")
             parts.append(f"{duration((self._total - self._done) / rate)} left")
         if self._failed:
             parts.append(f"{self._failed:,} failed")

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from benchmarks.run import SEED, Measurement
 from data_prep.catalogue import Catalogue
-from data_prep.catalogue_vectors import VECTOR_BYTES, encode
+from data_prep.stored_vectors import VECTOR_BYTES, encode
 from fusion.rescoring import rescore
 from fusion.settings import FusionSettings
 

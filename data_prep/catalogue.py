@@ -26,6 +26,7 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from data_prep import catalogue_songs, catalogue_vectors
 from data_prep import catalogue_tables as tables
 from data_prep.catalogue_migration import OLD_VERSION, migrate
 from data_prep.catalogue_place import Place, explain, place_of
@@ -142,9 +143,9 @@ class Catalogue:
 
     def songs(self, where: SongFilter | None = None) -> list[Song]:
         """Songs that pass a filter, or all, in the order of their ids."""
-        query = tables.select_songs().where(*tables.conditions(where))
+        query = catalogue_songs.select_songs().where(*tables.conditions(where))
         with self._reading() as connection:
-            found = tables.read_songs(connection, query.order_by(tables.song_table.c.id))
+            found = catalogue_songs.read_songs(connection, query.order_by(tables.song_table.c.id))
         return [song for _, song in found]
 
     def get(self, ids: Iterable[str]) -> list[Song]:
@@ -153,8 +154,8 @@ class Catalogue:
         found: dict[str, Song] = {}
         with self._reading() as connection:
             for part in tables.parts(wanted):
-                query = tables.select_songs().where(tables.song_table.c.id.in_(part))
-                found.update((s.id, s) for _, s in tables.read_songs(connection, query))
+                query = catalogue_songs.select_songs().where(tables.song_table.c.id.in_(part))
+                found.update((s.id, s) for _, s in catalogue_songs.read_songs(connection, query))
         return [found[song_id] for song_id in wanted if song_id in found]
 
     def by_number(self, numbers: Iterable[int] | NDArray[np.int64]) -> list[Song]:
@@ -168,8 +169,8 @@ class Catalogue:
         found: dict[int, Song] = {}
         with self._reading() as connection:
             for part in tables.parts(list(numbers)):
-                query = tables.select_songs().where(tables.song_table.c.number.in_(part))
-                found.update(tables.read_songs(connection, query))
+                query = catalogue_songs.select_songs().where(tables.song_table.c.number.in_(part))
+                found.update(catalogue_songs.read_songs(connection, query))
         return found
 
     def number_of(self, song_id: str) -> int | None:
@@ -201,7 +202,7 @@ class Catalogue:
         A song keeps its number when it is written again.
         """
         with self._reading() as connection:
-            return tables.read_numbers(connection, where)
+            return catalogue_vectors.read_numbers(connection, where)
 
     def vectors(
         self, made_by: str | None = None, *, stages: Collection[Stage] = STAGES
@@ -221,7 +222,7 @@ class Catalogue:
             If a vector is damaged; names it.
         """
         with self._reading() as connection:
-            return tables.read_vectors(connection, made_by, stages)
+            return catalogue_vectors.read_vectors(connection, made_by, stages)
 
     def vector_blocks(
         self, made_by: str | None = None, *, stages: Collection[Stage] = STAGES
@@ -232,7 +233,7 @@ class Catalogue:
         given may be replaced before the next are taken.
         """
         with self._reading() as connection:
-            yield from tables.vector_blocks(connection, made_by, stages)
+            yield from catalogue_vectors.vector_blocks(connection, made_by, stages)
 
     def meta(self) -> dict[str, str]:
         """Facts about the catalogue as a whole, ``schema_version`` among them."""
@@ -249,7 +250,8 @@ class Catalogue:
 
         No other catalogue has the same, not even a copy that was written to as often.
         """
-        return self.fact(tables.REVISION_KEY) or ""
+        with self._reading() as connection:
+            return tables.revision(connection)
 
     # Writing.
 
@@ -286,14 +288,14 @@ class Catalogue:
         """
         by_id = {song.id: song for song in songs}
         with self._writing(bool(by_id)) as connection:
-            tables.write_songs(connection, list(by_id.values()))
+            catalogue_songs.write_songs(connection, list(by_id.values()))
         return len(by_id)
 
     def remove(self, ids: Iterable[str]) -> int:
         """Take songs out, in one transaction; gives the number that were there."""
         unwanted = list(ids)
         with self._writing(bool(unwanted)) as connection:
-            return tables.remove_songs(connection, unwanted)
+            return catalogue_songs.remove_songs(connection, unwanted)
 
     def replace_fused(
         self, numbers: NDArray[np.int64], vectors: NDArray[np.float32], made_by: str
@@ -321,7 +323,7 @@ class Catalogue:
             If the catalogue cannot be written.
         """
         with self._writing(len(numbers) > 0) as connection:
-            return tables.write_fused(connection, numbers, vectors, made_by)
+            return catalogue_vectors.write_fused(connection, numbers, vectors, made_by)
 
     def set_meta(self, key: str, value: str) -> None:
         """Keep a fact about the catalogue as a whole."""
@@ -414,6 +416,7 @@ class Catalogue:
             version = tables.meta_facts(connection, tables.OWN_KEYS).get("schema_version")
             if version == OLD_VERSION:  # nobody was quicker
                 migrate(connection)
+        self._place.shrink()
 
     def _check_versions(self) -> None:
         with self._reading() as connection:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 import sqlalchemy as sa
 
+from data_prep.catalogue_songs import write_songs
 from data_prep.catalogue_tables import (
     FACTS,
     NOTES,
@@ -21,7 +22,6 @@ from data_prep.catalogue_tables import (
     metadata,
     put_meta,
     renew_revision,
-    write_songs,
 )
 from data_prep.errors import CatalogueError
 from data_prep.song import STAGES, Song, StageVector
@@ -74,12 +74,14 @@ def _old_songs(rows: Sequence[sa.Row[Any]]) -> list[Song]:
         values = np.array([tuple(row)[n_heads:] for row in rows], dtype=np.float32)  # None → NaN
     except (TypeError, ValueError) as error:
         raise CatalogueError(f"an emotion in the catalogue is not a number: {error}") from error
+    vectors = values.reshape(-1, len(STAGES), N_EMOTIONS)
+    complete = np.asarray(np.isfinite(vectors).all(axis=2))
     songs = []
-    for row, of_song in zip(rows, values.reshape(-1, len(STAGES), N_EMOTIONS), strict=True):
+    for row, of_song, are_complete in zip(rows, vectors, complete, strict=True):
         stages: list[StageVector | None] = []
-        for stage, made_by, vector in zip(STAGES, row[n_notes:n_heads], of_song, strict=True):
-            if made_by is not None and not np.isfinite(vector).all():
-                raise damage(stage, row[0])
-            stages.append(None if made_by is None else StageVector(vector, made_by))
+        for place, made_by in enumerate(row[n_notes:n_heads]):
+            if made_by is not None and not are_complete[place]:
+                raise damage(STAGES[place], row[0])
+            stages.append(None if made_by is None else StageVector(of_song[place], made_by))
         songs.append(Song(*row[:n_facts], *stages, *row[n_facts:n_notes]))
     return songs

@@ -69,6 +69,13 @@ class Place:
             except sqlite3.OperationalError:
                 connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
+    def shrink(self) -> None:
+        """Give back what a file holds and does not use; as good as it can be done."""
+        if self.path is None:
+            return
+        with suppress(sqlite3.Error), closing(_connect(self.path, "mode=rw", BUSY_S)) as connection:
+            connection.execute("VACUUM")
+
 
 def place_of(given: str, *, create: bool, read_only: bool) -> Place:
     """The place that a path or URL names.

@@ -1,24 +1,50 @@
-"""Vectors of songs as a catalogue keeps them: 24 bytes each, read and written in bulk.
+"""Vectors and numbers of all songs of a catalogue, read and written in bulk.
 
-A vector is six little-endian float32. In arrays (n, 6) a vector that is absent is
-a row of NaN; one that is there and no distribution is damaged, and never absent.
+No song becomes an object: columns go from the driver into arrays, and thousands
+of vectors into the database as one value.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final
+from itertools import chain
+from typing import Any, Final
 
 import numpy as np
+import sqlalchemy as sa
 from numpy.typing import NDArray
 
+from data_prep.catalogue_tables import conditions, damage, fused_table, revision, song_table
+from data_prep.errors import InputError
+from data_prep.song import STAGES, SongFilter, Stage
+from data_prep.stored_vectors import TOLERANCE, VECTOR_BYTES, are_distributions, decode, encode
 from data_prep.taxonomy import N_EMOTIONS
 
-VECTOR_BYTES: Final = 4 * N_EMOTIONS
+_VECTORS_PER_STATEMENT: Final = 16_384
+_ROWS_PER_BLOCK: Final = 16_384
+_ROWS_PER_FETCH: Final = 512
 
-_LARGEST_EXCESS: Final = 2e-3  # of a sum over 1; twice what is let in, as sums are rounded
-_ABSENT: Final = np.full(N_EMOTIONS, np.nan, dtype="<f4").tobytes()
+_songs = song_table.c
+_fused = fused_table.c
+
+# One statement for thousands of vectors: the numbers as a list, the vectors as one value.
+_PUT_VECTORS: Final = {
+    "sqlite": f"""
+        INSERT INTO maeum_fused (number, vector, made_by)
+        SELECT value, substr(?2, {VECTOR_BYTES} * key + 1, {VECTOR_BYTES}), ?3 FROM json_each(?1)
+        WHERE value IN (SELECT number FROM maeum_songs)
+        ON CONFLICT (number) DO UPDATE SET vector = excluded.vector, made_by = excluded.made_by
+    """,
+    "postgresql": f"""
+        INSERT INTO maeum_fused (number, vector, made_by)
+        SELECT number, substr(%s, ({VECTOR_BYTES} * (place - 1) + 1)::integer, {VECTOR_BYTES}), %s
+        FROM unnest(%s::bigint[]) WITH ORDINALITY AS listed (number, place)
+        WHERE number IN (SELECT number FROM maeum_songs)
+        ON CONFLICT (number) DO UPDATE SET vector = excluded.vector, made_by = excluded.made_by
+    """,
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,36 +75,158 @@ class SongVectors:
         return len(self.numbers)
 
 
-def encode(vectors: NDArray[np.floating]) -> bytes:
-    """Vectors (n, 6) or (6,) as bytes, ``VECTOR_BYTES`` each."""
-    return vectors.astype("<f4", copy=False).tobytes()
+def read_vectors(
+    connection: sa.Connection, made_by: str | None, stages: Collection[Stage]
+) -> SongVectors:
+    """Vectors of all songs in the order of their ids; see :meth:`Catalogue.vectors`.
 
-
-def decode(
-    blobs: Sequence[bytes | None],
-) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Vectors (n, 6) from stored values, and which of them are damaged, (n,)."""
-    n_absent = blobs.count(None)
-    filled = [_ABSENT if blob is None else blob for blob in blobs]
-    if set(map(len, filled)) - {VECTOR_BYTES}:
-        filled = [blob if len(blob) == VECTOR_BYTES else _ABSENT for blob in filled]
-    vectors = np.frombuffer(b"".join(filled), dtype="<f4").astype(np.float32)
-    vectors = vectors.reshape(-1, N_EMOTIONS)
-    damaged = ~are_distributions(vectors)
-    if np.count_nonzero(damaged) == n_absent:  # an absent one never passes: these are they
-        damaged[:] = False
-    else:
-        damaged &= np.array([blob is not None for blob in blobs])
-    return vectors, damaged
-
-
-def are_distributions(vectors: NDArray[np.float32]) -> NDArray[np.bool_]:
-    """Which rows (n,) of vectors (n, 6) are distributions.
-
-    NaN and infinity pass no comparison, so that they need no test of their own.
+    They are read in the order of the table and put into that of the ids, which an
+    index of its own holds: going through the table by id takes three times as long.
     """
-    sums = vectors @ np.ones(N_EMOTIONS, dtype=np.float32)
-    fits = np.abs(sums - 1.0) <= _LARGEST_EXCESS
-    for emotion in range(N_EMOTIONS):
-        fits &= vectors[:, emotion] >= 0.0
-    return np.asarray(fits, dtype=np.bool_)
+    blocks = list(vector_blocks(connection, made_by, stages))
+    if not blocks:
+        return _no_vectors(connection)
+    numbers = read_numbers(connection, None)
+    ascending = np.concatenate([block.numbers for block in blocks])
+    if ascending[-1] - ascending[0] == len(ascending) - 1:  # none is missing
+        rows = numbers - ascending[0]
+    else:
+        rows = np.searchsorted(ascending, numbers)
+    return SongVectors(
+        numbers=numbers,
+        lyrics=np.concatenate([block.lyrics for block in blocks])[rows],
+        audio=np.concatenate([block.audio for block in blocks])[rows],
+        fused=np.concatenate([block.fused for block in blocks])[rows],
+        current=np.concatenate([block.current for block in blocks])[rows],
+        revision=blocks[0].revision,
+    )
+
+
+def vector_blocks(
+    connection: sa.Connection, made_by: str | None, stages: Collection[Stage]
+) -> Iterator[SongVectors]:
+    """The same in the order of their numbers, thousands at a time.
+
+    Fused vectors of songs that were given may be written before the next are taken.
+    """
+    tables: sa.FromClause = song_table
+    columns: list[sa.ColumnElement[Any]] = [_songs.number]
+    columns += [_songs[stage] for stage in ("lyrics", "audio") if stage in stages]
+    if "fused" in stages:
+        tables = sa.outerjoin(song_table, fused_table, _songs.number == _fused.number)
+        columns += [_fused.made_by == sa.literal(made_by, sa.Text), _fused.vector]
+    query = sa.select(*columns).select_from(tables).order_by(_songs.number)
+    read_at = revision(connection)
+    for numbers, *values in _columns(connection, query):
+        current = values.pop(-2) if "fused" in stages else ()
+        found: dict[Stage, NDArray[np.float32]] = {}
+        for stage, blobs in zip([s for s in STAGES if s in stages], values, strict=True):
+            found[stage], damaged = decode(blobs)
+            if damaged.any():
+                wanted = _songs.number == numbers[int(damaged.argmax())]
+                song_id = connection.execute(sa.select(_songs.id).where(wanted)).scalar_one()
+                raise damage(stage, song_id)
+        absent = np.full((len(numbers), N_EMOTIONS), np.nan, dtype=np.float32)
+        yield SongVectors(
+            numbers=np.array(numbers, dtype=np.int64),
+            lyrics=found.get("lyrics", absent),
+            audio=found.get("audio", absent),
+            fused=found.get("fused", absent),
+            current=np.array([bool(one) for one in current] or [False] * len(numbers)),
+            revision=read_at,
+        )
+
+
+def _no_vectors(connection: sa.Connection) -> SongVectors:
+    none = np.empty((0, N_EMOTIONS), dtype=np.float32)
+    numbers, current = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.bool_)
+    return SongVectors(numbers, none, none, none, current, revision(connection))
+
+
+def read_numbers(connection: sa.Connection, where: SongFilter | None) -> NDArray[np.int64]:
+    """Numbers of songs that pass a filter, or of all, in the order of their ids."""
+    wanted = conditions(where)
+    # A filter needs the facts of every song: SQLite would fetch them in the order of an
+    # ascending id, one here and one there. Of an expression it has no index to be led by.
+    order = _songs.id.concat("") if wanted else _songs.id
+    query = sa.select(_songs.number).where(*wanted).order_by(order)
+    cursor = connection.execute(query).cursor
+    assert cursor is not None, "a query has a cursor"
+    return np.fromiter(chain.from_iterable(cursor.fetchall()), dtype=np.int64)
+
+
+def _columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[list[Any]]]:
+    """Columns of a result, thousands of rows at a time, as the driver gives them."""
+    result = connection.execute(query)
+    cursor = result.cursor
+    assert cursor is not None, "a query has a cursor"
+    n_columns = len(cursor.description)
+    # Few at a time, or Python looks for garbage among them again and again.
+    n_rows = min(_ROWS_PER_FETCH, _ROWS_PER_BLOCK)
+    while rows := cursor.fetchmany(n_rows):
+        columns: list[list[Any]] = [[] for _ in range(n_columns)]
+        while rows:
+            for column, values in zip(columns, zip(*rows, strict=True), strict=True):
+                column.extend(values)
+            is_full = len(columns[0]) >= _ROWS_PER_BLOCK
+            rows = [] if is_full else cursor.fetchmany(n_rows)
+        yield columns
+    result.close()
+
+
+def write_fused(
+    connection: sa.Connection,
+    numbers: NDArray[np.int64],
+    vectors: NDArray[np.float32],
+    made_by: str,
+) -> int:
+    """Put fused vectors of songs in the place of their old ones.
+
+    Parameters
+    ----------
+    numbers
+        Of the songs, each once; those that are not there are left out.
+    vectors
+        Distributions (n, 6).
+    made_by
+        Hash of the settings that made them.
+
+    Returns
+    -------
+    Number of vectors written.
+
+    Raises
+    ------
+    InputError
+        If shapes do not fit, a number comes twice, or a row is no distribution.
+    """
+    if vectors.shape != (len(numbers), N_EMOTIONS):
+        raise InputError(
+            f"fused vectors of {len(numbers)} songs: expected an array of shape "
+            f"({len(numbers)}, {N_EMOTIONS}), got {vectors.shape}"
+        )
+    if not made_by:
+        raise InputError("fused vectors: made_by is empty, expected the hash of the settings")
+    order = np.argsort(numbers, kind="stable")  # in the order of the table: twice as fast
+    ascending = numbers[order]
+    twice = np.flatnonzero(ascending[1:] == ascending[:-1])
+    if twice.size:
+        raise InputError(f"fused vectors: song number {ascending[twice[0]]} comes twice")
+    fits = are_distributions(vectors, tolerance=TOLERANCE)
+    if not fits.all():
+        row = int(fits.argmin())
+        raise InputError(
+            f"fused vector of song number {numbers[row]}: expected non-negative numbers that sum "
+            f"to 1, got {vectors[row].tolist()}"
+        )
+    statement = _PUT_VECTORS[connection.dialect.name]
+    written = 0
+    for start in range(0, len(order), _VECTORS_PER_STATEMENT):
+        rows = order[start : start + _VECTORS_PER_STATEMENT]
+        listed, values = numbers[rows].tolist(), encode(vectors[rows])
+        if connection.dialect.name == "sqlite":
+            given: tuple[Any, ...] = (json.dumps(listed), values, made_by)
+        else:
+            given = (values, made_by, listed)
+        written += connection.exec_driver_sql(statement, given).rowcount
+    return written

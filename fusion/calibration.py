@@ -40,11 +40,18 @@ def calibrate(
     array = np.asarray(distribution, dtype=np.float64)
     if array.shape[-1:] != (N_EMOTIONS,):
         raise InputError(f"expected distributions over 6 emotions, got shape {array.shape}")
+    # Emotions first: maxima and sums over them are then taken song beside song.
+    columns = np.array(np.moveaxis(array, -1, 0), order="C")
     prior, target = (np.asarray(p) / sum(p) for p in (calibration.prior, calibration.target))
     offset = np.asarray(calibration.bias) + calibration.prior_strength * np.log(target / prior)
+    factor = np.asarray(calibration.scale) / calibration.temperature
+    for_each = (-1, *(1,) * (array.ndim - 1))
     with np.errstate(divide="ignore"):
-        logs = np.log(array) * (np.asarray(calibration.scale) / calibration.temperature)
-    calibrated: NDArray[np.float32] = _normalised(logs + offset).astype(np.float32)
+        logs = np.log(columns, out=columns)
+    logs *= factor.reshape(for_each)
+    logs += offset.reshape(for_each)
+    shares = np.moveaxis(_normalised(logs), 0, -1)
+    calibrated: NDArray[np.float32] = shares.astype(np.float32, order="C")
     return calibrated
 
 
@@ -53,11 +60,16 @@ def sharpened(distribution: NDArray[np.floating[Any]], temperature: float) -> ND
     array = np.asarray(distribution, dtype=np.float64)
     if temperature == 1.0:
         return array
+    columns = np.array(np.moveaxis(array, -1, 0), order="C")
     with np.errstate(divide="ignore"):
-        return _normalised(np.log(array) / temperature)
+        logs = np.log(columns, out=columns)
+    logs /= temperature
+    return np.ascontiguousarray(np.moveaxis(_normalised(logs), 0, -1))
 
 
 def _normalised(logs: NDArray[np.float64]) -> NDArray[np.float64]:
-    powers = np.exp(logs - logs.max(axis=-1, keepdims=True, initial=-np.inf))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return shares
+    """Shares over the first axis; the logarithms are used up."""
+    logs -= logs.max(axis=0, initial=-np.inf)
+    powers = np.exp(logs, out=logs)
+    powers /= powers.sum(axis=0)
+    return powers

@@ -199,7 +199,7 @@ def _present(answers: NDArray[np.floating[Any]], branch: str) -> NDArray[np.bool
         raise InputError(f"{branch}: expected distributions (n, 6), got shape {array.shape}")
     missing = np.asarray(np.isnan(array).all(axis=1))
     rest = array[~missing]
-    sums_to_one = np.abs(rest.sum(axis=1) - 1.0) <= 1e-3
+    sums_to_one = np.abs(rest @ np.ones(N_EMOTIONS) - 1.0) <= 1e-3
     if not np.isfinite(rest).all() or (rest < 0).any() or not sums_to_one.all():
         raise InputError(
             f"{branch}: expected rows of non-negative numbers that sum to 1, or rows of NaN"

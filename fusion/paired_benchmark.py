@@ -245,13 +245,13 @@ def paired(
                 (next(of_lines), next(of_clips), emotion, fold)
                 for _ in range(per_emotion // len(folds))
             ]
-    line, clip, labels, folds = np.array(chosen, dtype=np.int64).T
+    line, clip, labels, of_folds = np.array(chosen, dtype=np.int64).T
     return LabelledSongs(
         name="label-paired benchmark",
         words=lines.answers[line],
         sound=clips.answers[clip],
         labels=labels,
-        folds=folds,
+        folds=of_folds,
         # numbered before they are drawn: the same in every draw
         word_groups=numbered(lines.groups.tolist())[line],
         sound_groups=numbered(clips.groups.tolist())[clip],

@@ -287,7 +287,7 @@ def certainty(distribution: Distributions) -> NDArray[np.float64]:
 def entropy(p: NDArray[np.float64]) -> NDArray[np.float64]:
     """Shannon entropy over the last axis, in nats; NaN of NaN."""
     safe = np.where(p > 0, p, 1.0)  # NaN > 0 is false: it must not be read as "certain"
-    found = -(p * np.log(safe)).sum(axis=-1)
+    found = -((p * np.log(safe)) @ np.ones(p.shape[-1]))  # far faster than a sum of so few
     return np.asarray(found, dtype=np.float64)
 
 

@@ -13,7 +13,9 @@ from collections.abc import Callable
 from typing import Any
 
 _SERVER = multiprocessing.get_context("forkserver")
-_SERVER.set_forkserver_preload(["audio_model.mel_preparation", "data_prep.mel_store_writer"])
+_SERVER.set_forkserver_preload(
+    ["audio_model.mel_preparation", "data_prep.mel_store_writer", "fusion.rescoring"]
+)
 
 
 def exit_status(function: Callable[..., object], *arguments: object) -> int:

@@ -27,6 +27,13 @@ def test_the_rate_does_not_count_what_was_done_before():
     assert progress.line(11.0) == "51/100 rows · 1.0 rows/s · 49 s left · 1 failed"
 
 
+def test_several_may_be_counted_at_once():
+    progress = Progress(1_000_000, "songs", stream=io.StringIO())
+    progress.advance(400_000)
+    progress.advance(100_000)
+    assert progress.line(2.0) == "500,000/1,000,000 songs · 250,000.0 songs/s · 2 s left"
+
+
 def test_nothing_is_shown_where_nobody_looks():
     stream = io.StringIO()
     progress = Progress(2, "songs", stream=stream)

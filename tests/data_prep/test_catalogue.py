@@ -241,11 +241,11 @@ def test_damaged_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "blob",
-    [b"", b"\0" * 24, b"\xff" * 24, b"\x3f" * 23, b"\x80\x3f" * 12],
-    ids=["empty", "zeros", "nan", "short", "sum"],
+    [b"", b"\0" * 24, b"\xff" * 24, b"\x3f" * 23, b"\x80\x3f" * 12, "x" * 24, 1],
+    ids=["empty", "zeros", "nan", "short", "sum", "text", "number"],
 )
 @pytest.mark.parametrize("read", [Catalogue.songs, Catalogue.vectors])
-def test_damaged_vectors_are_named(board: Catalogue, path: Path, blob: bytes, read) -> None:
+def test_damaged_vectors_are_named(board: Catalogue, path: Path, blob: object, read) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE maeum_songs SET audio = ? WHERE id = 'c'", [blob])
     with pytest.raises(CatalogueError, match="audio vector of song 'c' is damaged"):
