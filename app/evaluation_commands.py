@@ -314,6 +314,55 @@ def evaluate_published(
     _show(results, out / f"{NAME}.md", as_json)
 
 
+@evaluate_app.command("recommend")
+def evaluate_recommend(
+    out: OutOption,
+    catalogue: Annotated[
+        str | None,
+        typer.Option(
+            "--catalogue", metavar="URL", help="Whose lists are counted. [default: the demo's]"
+        ),
+    ] = None,
+    fusion: Annotated[
+        Path | None,
+        typer.Option("--fusion", metavar="FILE", help="Fusion settings that are measured."),
+    ] = None,
+    model_lyrics: Annotated[
+        Path | None,
+        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
+    ] = None,
+    model_audio: Annotated[
+        Path | None,
+        typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
+    ] = None,
+    work: WorkOption = DEFAULT_WORK,
+    as_json: JsonOption = False,
+) -> None:
+    """Recommendation against labels of people, beside random, popular and each branch alone."""
+    with needs_extra("evaluate recommend"):
+        from app.demo import DEMO_CATALOGUE
+        from app.progress import counting
+        from app.training_options import say
+        from data_prep.catalogue import Catalogue
+        from fusion.analysis import SongAnalyser, load_lyric_predictor
+        from fusion.listening import Listener
+        from fusion.paired_benchmark import answered
+        from fusion.recommend_report import NAME, evaluate_recommendation
+        from fusion.settings import FusionSettings
+
+        settings = FusionSettings.load(fusion) if fusion is not None else None
+        settings = SongAnalyser(
+            settings=settings, lyrics_folder=model_lyrics, audio_folder=model_audio
+        ).settings
+        predictor, listener = load_lyric_predictor(model_lyrics), Listener.load(model_audio)
+        with Catalogue.open(catalogue or DEMO_CATALOGUE, read_only=True) as songs:
+            lines, clips = answered(predictor, listener, work, progress=counting, say=say)
+            results = evaluate_recommendation(
+                out, lines, clips, predictor, settings, songs, say=say
+            )
+    _show(results, out / f"{NAME}.md", as_json)
+
+
 def _show(results: dict[str, Any], markdown: Path, as_json: bool) -> None:
     if as_json:
         sys.stdout.write(json.dumps(results, ensure_ascii=False, indent=1) + "\n")

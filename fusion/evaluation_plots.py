@@ -246,6 +246,51 @@ def plot_grid(
     _save(figure, path)
 
 
+def plot_counts(path: Path, counts: Mapping[str, Sequence[int]], title: str) -> None:
+    """How often each song is recommended, most often first, on two logarithmic axes.
+
+    Parameters
+    ----------
+    counts
+        Name → lists that each song is in.
+    """
+    figure = _figure(6.5, 4.5)
+    axes = figure.add_subplot()
+    for name, own in counts.items():
+        falling = np.sort(np.asarray(own))[::-1]
+        falling = falling[falling > 0]
+        label = f"{in_ascii(name, 'songs')}: {len(falling):,} of {len(own):,} songs"
+        axes.step(np.arange(1, len(falling) + 1), falling, where="mid", label=label)
+    axes.set(xscale="log", yscale="log", xlabel="song, most recommended first", ylabel="lists")
+    axes.set_title(in_ascii(title, "recommendations"), fontsize=10)
+    axes.legend(fontsize=8)
+    _save(figure, path)
+
+
+def plot_songs(
+    path: Path, likeness: NDArray[np.floating[Any]], strongest: NDArray[np.integer[Any]], title: str
+) -> None:
+    """Heat map of songs against songs, ordered by strongest emotion.
+
+    Parameters
+    ----------
+    likeness
+        (n, n), 0..1, songs in the order of their strongest emotion.
+    strongest
+        (n,) emotions 0..5, rising.
+    """
+    figure = _figure(6.5, 5.5)
+    axes = figure.add_subplot()
+    image = axes.imshow(likeness, vmin=0.0, vmax=1.0, cmap="viridis")
+    figure.colorbar(image, ax=axes, fraction=0.045)
+    middles = [float(np.flatnonzero(strongest == e).mean()) for e in np.unique(strongest)]
+    names = [EMOTIONS[e] for e in np.unique(strongest)]
+    axes.set_xticks(middles, names, rotation=90)
+    axes.set_yticks(middles, names)
+    axes.set_title(in_ascii(title, "songs"), fontsize=10)
+    _save(figure, path)
+
+
 def _matrix(
     values: NDArray[Any], names: Sequence[str], written: Sequence[Sequence[str]]
 ) -> tuple[Figure, Axes]:
