@@ -20,7 +20,7 @@ GoEmotions' translations of one comment are in one fold.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -43,8 +43,6 @@ from lyrics_model.predictor import LyricPredictor
 PER_EMOTION: Final = 400
 DRAWS: Final = 5
 """Benchmarks that are drawn, with seeds 1 to 5; figures are means over them."""
-
-CLIP_SETS: Final = ("ravdess_song", "emopia")
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,8 +85,13 @@ class Answered:
             return cls(**{name: kept[name] for name in cls.__dataclass_fields__})
 
 
-def held_out_lines(predictor: LyricPredictor) -> Answered:
+def held_out_lines(predictor: LyricPredictor, *, every: int = 1) -> Answered:
     """The test lines, answered.
+
+    Parameters
+    ----------
+    every
+        Take every so many lines of each source.
 
     Raises
     ------
@@ -107,7 +110,7 @@ def held_out_lines(predictor: LyricPredictor) -> Answered:
     names: list[str] = []
     for name, label_set, rows in sources:
         own = six_labels(np.stack([row.shares for row in rows]), label_set)
-        kept = np.flatnonzero(own >= 0).tolist()
+        kept = np.flatnonzero(own >= 0)[::every].tolist()
         texts += [rows[i].text for i in kept]
         # translations of one comment have its id
         groups += [f"{name.partition(',')[0]}/{rows[i].id}" for i in kept]
@@ -123,19 +126,20 @@ def held_out_lines(predictor: LyricPredictor) -> Answered:
 
 
 def held_out_clips(
-    listener: Listener, work: Path, *, progress: ProgressMaker = no_progress
+    listener: Listener,
+    sets: Mapping[str, Sequence[ClipRow]],
+    *,
+    progress: ProgressMaker = no_progress,
 ) -> Answered:
-    """The test clips, each answered by what never heard it.
+    """Clips, each answered by what never heard it.
 
     Parameters
     ----------
-    work
-        Work folder with the rendered EMOPIA clips (``maeum prepare audio``).
+    sets
+        Data set, ``ravdess_song`` or ``emopia`` → its clips.
 
     Raises
     ------
-    MissingDataError
-        If a data set is not there.
     InputError
         If the model has not one member for each fold, so that it has heard these clips.
     """
@@ -144,10 +148,6 @@ def held_out_clips(
             f"{listener.folder} has {listener.n_members} members, not one for each of {N_FOLDS} "
             "folds: its answers to recordings that it was trained on would measure nothing"
         )
-    sets: dict[str, list[ClipRow]] = {
-        "ravdess_song": ravdess_song.read(),
-        "emopia": emopia.read(cache=work / "emopia"),
-    }
     clips = [(name, clip) for name, rows in sets.items() for clip in rows]
     answers, may_be, folds, groups = [], [], [], []
     with progress(len(clips), "recordings") as advance:
@@ -198,9 +198,12 @@ def answered(
         return found
 
     lines = kept("lines", lyric_predictor.model_hash, lambda: held_out_lines(lyric_predictor))
-    clips = kept(
-        "clips", listener.model_hash, lambda: held_out_clips(listener, work, progress=progress)
-    )
+
+    def clip_answers() -> Answered:
+        sets = {"ravdess_song": ravdess_song.read(), "emopia": emopia.read(cache=work / "emopia")}
+        return held_out_clips(listener, sets, progress=progress)
+
+    clips = kept("clips", listener.model_hash, clip_answers)
     return lines, clips
 
 
