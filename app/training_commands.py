@@ -97,20 +97,54 @@ def train_fusion(
     catalogue: Annotated[
         str, typer.Option("--catalogue", metavar="URL", help="Songs whose answers give the priors.")
     ],
+    table: Annotated[
+        Path | None,
+        typer.Option(
+            "--table",
+            metavar="FILE",
+            help="Labelled songs (columns text, audio_path and emotion) to learn the rule from; "
+            "`maeum study fusion-weights --table` says which rule is best for them.",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option("--method", metavar="NAME", help="Rule that is learned from --table (mean)."),
+    ] = None,
+    relative: Annotated[
+        bool,
+        typer.Option(
+            "--relative",
+            help="Spread the songs over everyday moods: what a song says is then relative to the "
+            "catalogue.",
+        ),
+    ] = False,
 ) -> None:
-    """Fit temperatures on validation texts, and priors on a catalogue's songs."""
+    """Fit temperatures on validation texts, priors on a catalogue, a rule on labelled songs."""
+    if method is not None and table is None:
+        raise InputError("--method goes with --table: a rule is learned from labelled songs")
     with needs_extra("train fusion"):
         from data_prep.catalogue import Catalogue
         from fusion.analysis import load_audio_predictor, load_lyric_predictor
         from fusion.fitting import fit_fusion
 
+        start = None
+        if table is not None:
+            from app.weight_study import SongTableOptions, settings_of_table
+
+            start = settings_of_table(SongTableOptions(table), method or "mean")
         with Catalogue.open(catalogue, read_only=True) as opened:
             settings, spread = fit_fusion(
-                load_lyric_predictor(None), load_audio_predictor(None).card.temperature, opened, out
+                load_lyric_predictor(None),
+                load_audio_predictor(None).card.temperature,
+                opened,
+                out,
+                start,
+                relative=relative,
             )
     typer.echo(
         f"temperatures: words {settings.lyrics.temperature:.3f}, moods "
-        f"{settings.mood.temperature:.3f}, sound {settings.audio.temperature:.3f}"
+        f"{settings.mood.temperature:.3f}, sound {settings.audio.temperature:.3f}; rule "
+        f"{settings.rule.method}"
     )
     typer.echo(f"prior strength {settings.audio.prior_strength:g}; strongest emotions: {spread}")
     made(out)

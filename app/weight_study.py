@@ -8,15 +8,18 @@ from pathlib import Path
 from app.progress import counting
 from app.table_evaluation import tell_left_out
 from app.training_options import say
+from data_prep.errors import InputError
 from data_prep.readers.labelled_table import DEFAULT_LABEL_COLUMN, label_set_of, open_song_table
 from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import SongAnalyser, load_lyric_predictor
 from fusion.evaluation_tables import write_problems
-from fusion.labelled_songs import songs_of_table
+from fusion.labelled_songs import AskedSongs, songs_of_table
 from fusion.listening import Listener
 from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, paired
+from fusion.rules import METHODS
+from fusion.settings import FusionSettings
 from fusion.weight_report import write_report
-from fusion.weight_rows import check_size
+from fusion.weight_rows import check_size, learned_settings
 from fusion.weight_study import study
 
 COMMAND = "maeum study fusion-weights"
@@ -82,6 +85,20 @@ def study_benchmark(
     write_report(out, found, command=command, about=about)
 
 
+def settings_of_table(options: SongTableOptions, method: str) -> FusionSettings:
+    """Calibration and a rule learned from a table of labelled songs.
+
+    Raises
+    ------
+    InputError
+        If the table or the method cannot be used, or too few songs are left.
+    """
+    if method not in METHODS:
+        raise InputError(f"--method {method!r}: expected one of {', '.join(METHODS)}")
+    asked = _asked(options, SongAnalyser())
+    return learned_settings(method, asked.songs)
+
+
 def study_table(
     out: Path, options: SongTableOptions, model_lyrics: Path | None, model_audio: Path | None
 ) -> bool:
@@ -92,25 +109,15 @@ def study_table(
     InputError
         If the table or an option cannot be used, or too few songs are left.
     """
-    table = open_song_table(
-        options.table,
-        label_set_of(options.label_set),
-        text_column=options.text_column,
-        audio_column=options.audio_column,
-        label_column=options.label_column,
-        group_column=options.group_column,
-    )
     analyser = SongAnalyser(lyrics_folder=model_lyrics, audio_folder=model_audio)
-    with counting(table.length, "songs") as advance:
-        asked = songs_of_table(table, analyser, advance=advance)
-    check_size(asked.songs)
+    asked = _asked(options, analyser)
     found = study([asked.songs], served=analyser.settings, across=False, say=say)
     counts = ", ".join(
         f"{count} {name}"
         for name, count in zip(EMOTIONS, found.content["per_emotion"], strict=True)
     )
     about = [
-        f"**{table.name}**: {len(asked.songs):,} of {asked.rows:,} rows ({counts}), of which "
+        f"**{asked.songs.name}**: {len(asked.songs):,} of {asked.rows:,} rows ({counts}), of which "
         f"{found.content['with_both']:,} have both words and sound that can be read. "
         + (
             f"Songs of the same {options.group_column} are in one fold."
@@ -120,12 +127,30 @@ def study_table(
         )
     ]
     more = {"rows_of_table": asked.rows, "rows_left_out": dict(asked.left_out.reasons)}
-    write_report(out, found, command=f"{COMMAND} --table {table.name}", about=about, more=more)
+    write_report(
+        out, found, command=f"{COMMAND} --table {asked.songs.name}", about=about, more=more
+    )
     problems = asked.left_out.in_order()
     if problems:
         write_problems(out / "left_out.jsonl", problems)
     tell_left_out(asked.rows, asked.left_out.reasons, problems, out / "left_out.jsonl")
     return bool(problems)
+
+
+def _asked(options: SongTableOptions, analyser: SongAnalyser) -> AskedSongs:
+    """The songs of a table, enough of them to learn from."""
+    table = open_song_table(
+        options.table,
+        label_set_of(options.label_set),
+        text_column=options.text_column,
+        audio_column=options.audio_column,
+        label_column=options.label_column,
+        group_column=options.group_column,
+    )
+    with counting(table.length, "songs") as advance:
+        asked = songs_of_table(table, analyser, advance=advance)
+    check_size(asked.songs)
+    return asked
 
 
 def _sources(counts: dict[str, dict[str, int]]) -> str:

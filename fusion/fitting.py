@@ -18,14 +18,15 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.catalogue import Catalogue, Song
+from data_prep.catalogue import Catalogue
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from data_prep.temperature import fit_temperature
 from fusion.calibration import calibrate
 from fusion.combination import fuse_many
+from fusion.mood_texts import fitting_moods
 from fusion.priors import average_answer
-from fusion.rescoring import branch_vectors
+from fusion.quantile_map import QuantileMap
 from fusion.settings import BranchCalibration, FusionSettings
 from lyrics_model.mixture import validation_texts
 from lyrics_model.predictor import LyricPredictor
@@ -86,8 +87,11 @@ def spread(
     return Spread(tuple((counts / counts.sum()).tolist()))
 
 
-def fit_priors(settings: FusionSettings, songs: list[Song]) -> tuple[FusionSettings, Spread]:
-    """The same settings with each branch's prior, and its strength, fitted on songs.
+def fit_priors(
+    settings: FusionSettings, lyrics: NDArray[np.float32], audio: NDArray[np.float32]
+) -> tuple[FusionSettings, Spread]:
+    """The same settings with each branch's prior, and its strength, fitted on raw branch
+    vectors of songs (n, 6), NaN where missing.
 
     The prior is that of the answers after their temperature, since that is what
     it divides. Where no strength spreads the catalogue evenly enough, the one
@@ -98,7 +102,6 @@ def fit_priors(settings: FusionSettings, songs: list[Song]) -> tuple[FusionSetti
     InputError
         If no song has a branch vector.
     """
-    lyrics, audio = branch_vectors(songs)
     best: tuple[FusionSettings, Spread] | None = None
     for tenths in range(11):
         candidate = replace(
@@ -131,6 +134,8 @@ def fit_fusion(
     catalogue: Catalogue,
     out: Path,
     start: FusionSettings | None = None,
+    *,
+    relative: bool = False,
 ) -> tuple[FusionSettings, Spread]:
     """Fit temperatures and priors and save the settings to ``out``.
 
@@ -143,15 +148,25 @@ def fit_fusion(
     catalogue
         Songs whose branch vectors give the priors.
     start
-        Method, weight and abstain band are taken from here.
+        Settings learned from labelled songs (:func:`fusion.weight_rows.learned_settings`):
+        calibration and rule are theirs, and only the priors and the moods' temperature are
+        fitted. ``None`` fits the temperatures too, for the plain mean.
+    relative
+        Also spread the catalogue's songs over everyday moods
+        (:mod:`fusion.quantile_map`).
     """
     of_songs, of_moods = fit_lyric_temperatures(predictor)
-    settings = replace(
-        start or FusionSettings(),
+    settings = start or FusionSettings(
         lyrics=BranchCalibration(temperature=of_songs),
         audio=BranchCalibration(temperature=audio_temperature),
-        mood=BranchCalibration(temperature=of_moods),
     )
-    fitted, found = fit_priors(settings, catalogue.songs())
+    settings = replace(settings, mood=BranchCalibration(temperature=of_moods))
+    songs = catalogue.vectors(stages=("lyrics", "audio"))
+    fitted, found = fit_priors(settings, songs.lyrics, songs.audio)
+    if relative:
+        fused = fuse_many(songs.lyrics, songs.audio, fitted).distribution
+        moods = fitting_moods(predictor, fitted)
+        fitted = replace(fitted, relative=QuantileMap.fit(fused, moods))
+        found = spread(songs.lyrics, songs.audio, fitted)
     fitted.save(out)
     return fitted, found

@@ -137,10 +137,10 @@ def _markdown(content: Mapping[str, Any]) -> str:
         "",
         f"## Lists of {content['catalogue']['name']}",
         "",
-        f"{content['catalogue']['songs']:,} songs, asked {content['catalogue']['moods']:,} everyday "
-        f"moods (validation sentences, every emotion leading alike), lists of {FIRST}: "
-        f"{lists['reached']:,} songs are in some list ({lists['reached'] / lists['songs']:.1%}), the "
-        f"most recommended in {lists['most']:,}; Gini {lists['gini']:.3f}, skewness "
+        f"{lists['songs']:,} songs, asked {lists['queries']:,} everyday moods (validation "
+        f"sentences, every emotion leading alike), lists of {FIRST}: "
+        f"{lists['reached']:,} songs are in some list ({lists['reached'] / lists['songs']:.1%}), "
+        f"the most recommended in {lists['most']:,}; Gini {lists['gini']:.3f}, skewness "
         f"{lists['skewness']:.1f}, diversity within a list "
         f"{content['catalogue']['intra_list_diversity']:.4f}.",
         "",

@@ -31,7 +31,7 @@ def test_drowned_catalogue_spreads() -> None:
     songs = _songs(_drowned())
     before = spread(*branch_vectors(songs), FusionSettings())
     assert before.shares[3] > 0.95
-    fitted, after = fit_priors(FusionSettings(), songs)
+    fitted, after = fit_priors(FusionSettings(), *branch_vectors(songs))
     assert after.even_enough
     assert spread(*branch_vectors(songs), fitted) == after
     assert 0 < fitted.audio.prior_strength <= 1
@@ -41,14 +41,14 @@ def test_drowned_catalogue_spreads() -> None:
 def test_even_catalogue_is_left_alone() -> None:
     rows = np.full((60, 6), 0.1)
     rows[np.arange(60), np.arange(60) % 6] = 0.5
-    fitted, found = fit_priors(FusionSettings(), _songs(rows))
+    fitted, found = fit_priors(FusionSettings(), *branch_vectors(_songs(rows)))
     assert fitted.audio.prior_strength == 0
     assert found.shares == pytest.approx([1 / 6] * 6)
 
 
 def test_constant_branch_cannot_be_spread() -> None:
     rows = np.tile([0.1, 0.1, 0.1, 0.5, 0.1, 0.1], (20, 1))
-    fitted, found = fit_priors(FusionSettings(), _songs(rows))
+    fitted, found = fit_priors(FusionSettings(), *branch_vectors(_songs(rows)))
     assert not found.even_enough
     assert max(found.shares) == 1.0
     assert fitted.audio.prior[3] == pytest.approx(0.5)
@@ -56,7 +56,7 @@ def test_constant_branch_cannot_be_spread() -> None:
 
 def test_empty_catalogue_is_named() -> None:
     with pytest.raises(InputError, match="no analysed song"):
-        fit_priors(FusionSettings(), [])
+        fit_priors(FusionSettings(), *branch_vectors([]))
 
 
 def test_spread_reads_well() -> None:

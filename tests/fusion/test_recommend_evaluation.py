@@ -178,7 +178,7 @@ def test_a_report_is_written(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not data_root().is_dir(), reason="MAEUM_DATA is not there")
 def test_the_embedded_models_recommend_better_together(tmp_path):
-    """A small version of ``maeum evaluate recommend``: a third of the sung phrases and lines.
+    """A small version of ``maeum evaluate recommend``, with a fifth of the lines.
 
     Fails if songs placed by both branches are found worse than by either alone.
     """
@@ -188,9 +188,9 @@ def test_the_embedded_models_recommend_better_together(tmp_path):
     from lyrics_model.predictor import LyricPredictor
 
     predictor, settings = LyricPredictor.load(), FusionSettings.load()
-    lines = paired_benchmark.held_out_lines(predictor, every=3)
+    lines = paired_benchmark.held_out_lines(predictor, every=5)
     rows = ravdess_song.read()
-    some = [rows[i] for i in np.random.default_rng(1).permutation(len(rows))[: len(rows) // 3]]
+    some = [rows[i] for i in np.random.default_rng(1).permutation(len(rows))[: len(rows) // 4]]
     clips = paired_benchmark.held_out_clips(Listener.load(), {"ravdess_song": some})
     moods = fitting_moods(predictor, settings)[::7]
     found = evaluate(
