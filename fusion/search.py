@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import IndexFolderError, InputError
 from data_prep.taxonomy import N_EMOTIONS
+from fusion.cell_search import nearest
 from fusion.cells import Cells
 from fusion.equal_rows import EqualRows
 from fusion.index_folder import load_index, save_index
@@ -272,7 +273,8 @@ class SimilarityIndex:
         """Numbers of queries, rows and scores, in order; ``None`` if the mask needs a scan."""
         parts = []
         for part, at in zip(self._parts, points, strict=True):
-            places = part.cells.nearest(
+            places = nearest(
+                part.cells,
                 at,
                 k,
                 widening=self._widening,
@@ -288,6 +290,8 @@ class SimilarityIndex:
             owners, rows, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
         order = np.lexsort((rows, -scores, owners))
         owners, rows, scores = owners[order], rows[order], scores[order]
+        if len(queries) == 1:
+            return owners[:k], rows[:k], scores[:k]
         rank = np.arange(len(owners)) - np.searchsorted(owners, np.arange(len(queries)))[owners]
         best = rank < k
         return owners[best], rows[best], scores[best]
