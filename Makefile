@@ -35,6 +35,9 @@ figures: environment-train ## measures everything (needs the data folder) and wr
 	$(BIN)/maeum evaluate lyrics --out docs/measured
 	$(BIN)/maeum evaluate audio --out docs/measured
 	$(BIN)/maeum evaluate audio --robustness --out docs/measured
+	$(BIN)/maeum study fusion-weights --out docs/measured
+	$(BIN)/maeum evaluate published --out docs/measured
+	$(BIN)/maeum evaluate recommend --out docs/measured
 	$(BIN)/python -m benchmarks.run --out docs/measured
 	$(BIN)/python -m benchmarks.figures
 

@@ -50,12 +50,89 @@ def figures(folder: Path) -> str:
                 f"### {_TITLES[name]}\n\n`{command}`; all tables: "
                 f"[docs/measured/{name}.md](docs/measured/{name}.md).\n\n{summary(results)}"
             )
+    for name, (title, command, told) in TOLD.items():
+        path = folder / f"{name}.json"
+        if path.is_file():
+            results = json.loads(path.read_text(encoding="utf-8"))
+            parts.append(
+                f"### {title}\n\n`{command} --out docs/measured`; all tables: "
+                f"[docs/measured/{name}.md](docs/measured/{name}.md).\n\n{told(results)}"
+            )
     speed = folder / "speed.md"
     if speed.is_file():
         parts.append(f"### Speed\n\n`make bench`. {speed.read_text(encoding='utf-8').strip()}")
     if not parts:
         raise FileNotFoundError(f"{folder} holds no results: run `maeum evaluate` with it as --out")
     return "\n\n".join(parts)
+
+
+def fusion_told(results: dict[str, Any]) -> str:
+    """Each branch alone, the fixed mean, the best rule and the one in force, side by side."""
+    rows = results["rows"]
+    shown = dict.fromkeys(
+        ["constant", "words", "sound", results["better_branch"], "fixed mean", results["best"]]
+    )
+    lines = [
+        f"{results['draws']} draws of {results['songs']:,} label-paired songs, cross-validated "
+        "(test lines and test clips that people gave the same emotion).",
+        "",
+        "| answered by | macro-F1 (95%) | ECE |",
+        "|---|---|---|",
+    ]
+    for name in [*shown, *(["as served"] if "as served" in rows else [])]:
+        low, high = rows[name]["macro_f1_interval"]
+        own = f"{rows[name]['macro_f1']:.3f} ({low:.3f} to {high:.3f})"
+        lines.append(f"| {name} | {own} | {rows[name]['ece']:.3f} |")
+    told = []
+    for each in results["differences"]:
+        low, high = each["interval"]
+        told.append(
+            f"{each['row']} less {each['base']} {each['mean']:+.3f} ({low:+.3f} to {high:+.3f})"
+        )
+    return "\n".join([*lines, "", f"Differences: {'; '.join(told)}."])
+
+
+def published_told(results: dict[str, Any]) -> str:
+    """The published rule beside the corrected catalogue."""
+    before, after = results["systems"][0], results["systems"][-1]
+    sadness = results["published_table"]["emotions"].index("sadness")
+    reached = [each["lists"]["everyday moods"]["reached"]["mean"] for each in (before, after)]
+    table = results["published_table"]
+    return (
+        f"The {table['songs']:,} published songs: sadness is the strongest emotion of "
+        f"{before['strongest'][sadness]:.1%} by the published rule, of "
+        f"{after['strongest'][sadness]:.1%} after correction ({after['name']}). Of "
+        f"{results['moods']:,} everyday moods the published rule ever puts {reached[0]:,.0f} songs "
+        f"among the {results['nearest']} nearest, the corrected catalogue {reached[1]:,.0f}: "
+        f"{reached[1] / reached[0]:.1f} times as many. The published audio model's Top-1 of "
+        f"{table['model']['top1']:.4f} stands beside {table['constant']['top1']:.4f} of a constant."
+    )
+
+
+def recommend_told(results: dict[str, Any]) -> str:
+    """nDCG@10 of every way of placing the songs, by kind of query."""
+    kinds = results["kinds"]
+    heads = " | ".join(f"nDCG@10, {kind} as queries (95%)" for kind in kinds)
+    lines = [
+        f"| songs placed by | {heads} |",
+        "|---|" + "---|" * len(kinds),
+    ]
+    for name in next(iter(kinds.values()))["rows"]:
+        cells = []
+        for kind in kinds.values():
+            own = kind["rows"][name]["ndcg"]
+            low, high = own["interval"]
+            cells.append(f"{own['mean']:.3f} ({low:.3f} to {high:.3f})")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return "\n".join(lines)
+
+
+TOLD: Final[dict[str, tuple[str, str, Callable[[dict[str, Any]], str]]]] = {
+    "fusion_weights": ("Fusion", "maeum study fusion-weights", fusion_told),
+    "published": ("The published catalogue", "maeum evaluate published", published_told),
+    "recommend": ("Recommendation", "maeum evaluate recommend", recommend_told),
+}
+"""File → title, command, and what is told of it."""
 
 
 def summary(results: dict[str, Any]) -> str:
