@@ -242,11 +242,11 @@ class _Search:
         """Which pairs of a query and a cell are not among the first (q, c) cells."""
         if first.shape[1] <= FIRST_CELLS:
             fresh: NDArray[np.bool_] = (numbers[:, None] != first[owners]).all(axis=1)
-            return fresh
-        n_cells = len(self._cells.points)
-        known = np.sort((first + n_cells * np.arange(len(first))[:, None]).reshape(-1))
-        pairs = numbers + n_cells * owners
-        fresh = known[np.minimum(np.searchsorted(known, pairs), len(known) - 1)] != pairs
+        else:
+            n_cells = len(self._cells.points)
+            known = np.sort((first + n_cells * np.arange(len(first))[:, None]).reshape(-1))
+            pairs = numbers + n_cells * owners
+            fresh = known[np.minimum(np.searchsorted(known, pairs), len(known) - 1)] != pairs
         return fresh
 
     def _next(

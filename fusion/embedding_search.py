@@ -4,8 +4,8 @@ With hundreds of dimensions no tree helps; every row is read, a block at a time,
 that memory stays small however many there are. A matrix product in float32 finds
 the few rows that can be among the best, with a margin wider than its rounding, and
 those are scored in float64. Equal rows score equally to the last bit, and equal
-scores keep the order of the rows. Embeddings may be float16, which halves what is
-read, or float32, and lie in a file that is mapped into memory.
+scores keep the order of the rows. Embeddings may be float32, or float16, which halves
+the file but takes longer to read, and lie in a file that is mapped into memory.
 """
 
 from __future__ import annotations
