@@ -20,6 +20,7 @@ from benchmarks.run import SEED, Measurement
 from data_prep.catalogue import Catalogue
 from data_prep.stored_vectors import VECTOR_BYTES, encode
 from fusion.rescoring import rescore
+from fusion.rules import Product
 from fusion.settings import FusionSettings
 
 N_SONGS: Final = 707_989
@@ -43,7 +44,7 @@ with Catalogue.open(sys.argv[1], read_only=True) as catalogue:
 
 def rescoring_speed(*, repeats: int) -> list[Measurement]:
     """Rescoring in one transaction, and reading of all vectors, each with a reader beside it."""
-    settings = (FusionSettings.load(), FusionSettings(lyrics_weight=0.7, method="product"))
+    settings = (FusionSettings.load(), FusionSettings(rule=Product.of_weight(0.7)))
     rescored, read = [], []
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "songs.db"

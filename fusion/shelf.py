@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 import shutil
-import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -251,7 +251,8 @@ class CatalogueShelf:
         folder = self._folder(similarity)
         with suppress(OSError, MaeumError):
             folder.parent.mkdir(parents=True, exist_ok=True)
-            new = Path(tempfile.mkdtemp(dir=folder.parent, prefix=".new-"))
+            new = folder.with_name(f".new-{secrets.token_hex(8)}")
+            new.mkdir()
             try:
                 np.save(new / _NUMBERS, numbers)
                 self._indexes[similarity].save(new / "index")

@@ -125,6 +125,9 @@ def quantise_linear(encoder: nn.Module, compute: torch.dtype) -> int:
             compress_statistics=True,
             quant_type="nf4",
         )
+        # On processors with AVX-512 an answer would repack the weights in a form that only some
+        # shapes have, and that cannot be merged with an adapter.
+        four.support_avx512bf16_for_cpu = False
         if linear.bias is not None:
             four.bias = nn.Parameter(linear.bias.data, requires_grad=False)
         setattr(encoder.get_submodule(parent), own, four.to(device))

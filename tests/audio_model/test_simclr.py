@@ -198,7 +198,7 @@ def test_it_learns_what_views_have_in_common(tmp_path):
     settings = replace(
         TOY,
         batch_size=32,
-        n_epochs=12,
+        n_epochs=20,
         learning_rate=5e-3,
         temperature=0.3,
         hidden=32,

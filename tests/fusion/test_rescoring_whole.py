@@ -12,11 +12,12 @@ from data_prep import catalogue_vectors
 from data_prep.catalogue import Catalogue, Song, SongVectors, StageVector
 from fusion.combination import fuse_many
 from fusion.rescoring import catalogue_settings, rescore
+from fusion.rules import Mean, Product
 from fusion.settings import FusionSettings
 from tests.children import die_at, exit_status
 
-OLD = FusionSettings(lyrics_weight=0.3)
-NEW = FusionSettings(method="product", lyrics_weight=0.8)
+OLD = FusionSettings(rule=Mean(0.3))
+NEW = FusionSettings(rule=Product.of_weight(0.8))
 ROWS = 7
 
 
