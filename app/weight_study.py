@@ -8,13 +8,14 @@ from pathlib import Path
 from app.progress import counting
 from app.table_evaluation import tell_left_out
 from app.training_options import say
+from data_prep.errors import InputError
 from data_prep.readers.labelled_table import DEFAULT_LABEL_COLUMN, label_set_of, open_song_table
 from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import SongAnalyser, load_lyric_predictor
 from fusion.evaluation_tables import write_problems
 from fusion.labelled_songs import songs_of_table
 from fusion.listening import Listener
-from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, paired
+from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, check_per_emotion, paired
 from fusion.weight_report import write_report
 from fusion.weight_rows import check_size
 from fusion.weight_study import study
@@ -61,6 +62,7 @@ def study_benchmark(
     MissingDataError, InputError
         If a data set is not there, or a model or option does not fit.
     """
+    check_per_emotion(per_emotion)  # before any model is asked
     predictor, listener = load_lyric_predictor(model_lyrics), Listener.load(model_audio)
     lines, clips = answered(predictor, listener, work, progress=counting, say=say)
     drawn = [
@@ -103,7 +105,14 @@ def study_table(
     analyser = SongAnalyser(lyrics_folder=model_lyrics, audio_folder=model_audio)
     with counting(table.length, "songs") as advance:
         asked = songs_of_table(table, analyser, advance=advance)
-    check_size(asked.songs)
+    problems, reasons = asked.left_out.in_order(), asked.left_out.reasons
+    try:
+        check_size(asked.songs)
+    except InputError as error:
+        if not problems:
+            raise
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        raise InputError(f"{error}; {len(problems):,} rows were left out: {counted}") from error
     found = study([asked.songs], served=analyser.settings, across=False, say=say)
     counts = ", ".join(
         f"{count} {name}"
@@ -119,12 +128,18 @@ def study_table(
             "--group-column, or the figures are too good."
         )
     ]
-    more = {"rows_of_table": asked.rows, "rows_left_out": dict(asked.left_out.reasons)}
+    more = {
+        "rows_of_table": asked.rows,
+        "rows_left_out": dict(reasons),
+        "mended_labels": [
+            {"from": old, "to": new, "rows": count}
+            for (old, new), count in asked.mended.most_common()
+        ],
+    }
     write_report(out, found, command=f"{COMMAND} --table {table.name}", about=about, more=more)
-    problems = asked.left_out.in_order()
     if problems:
         write_problems(out / "left_out.jsonl", problems)
-    tell_left_out(asked.rows, asked.left_out.reasons, problems, out / "left_out.jsonl")
+    tell_left_out(asked.rows, reasons, problems, out / "left_out.jsonl")
     return bool(problems)
 
 

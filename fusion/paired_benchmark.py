@@ -20,6 +20,7 @@ GoEmotions' translations of one comment are in one fold.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +192,7 @@ def answered(
         if path.is_file():
             try:
                 return Answered.load(path)
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 say(f"{path} is damaged and is made again")
         found = make()
         found.save(path)
@@ -219,10 +220,10 @@ def paired(
     Raises
     ------
     InputError
-        If an emotion has no line or no clip in some fold, or ``per_emotion`` is odd.
+        If an emotion has no line or no clip in some fold, or ``per_emotion`` is no multiple of
+        the number of folds.
     """
-    if per_emotion < N_FOLDS or per_emotion % N_FOLDS:
-        raise InputError(f"{per_emotion} songs of each emotion: expected a multiple of {N_FOLDS}")
+    check_per_emotion(per_emotion)
     random = np.random.default_rng(seed)
     chosen: list[tuple[int, int, int, int]] = []
     for emotion in range(N_EMOTIONS):
@@ -249,6 +250,18 @@ def paired(
         word_sources=lines.sources[line],
         sound_sources=clips.sources[clip],
     )
+
+
+def check_per_emotion(per_emotion: int) -> None:
+    """Refuse a number of songs that folds cannot share alike.
+
+    Raises
+    ------
+    InputError
+        If it is no multiple of the number of folds.
+    """
+    if per_emotion < N_FOLDS or per_emotion % N_FOLDS:
+        raise InputError(f"{per_emotion} songs of each emotion: expected a multiple of {N_FOLDS}")
 
 
 def _passes(rows: NDArray[np.intp], random: np.random.Generator) -> Iterator[int]:

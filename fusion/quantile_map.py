@@ -49,7 +49,7 @@ class QuantileMap:
     moods: tuple[tuple[float, ...], ...]
 
     def __post_init__(self) -> None:
-        lengths = set()
+        lengths: set[int] = set()
         for name in ("songs", "moods"):
             try:
                 rows = tuple(tuple(float(v) for v in row) for row in getattr(self, name))
