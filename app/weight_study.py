@@ -15,7 +15,7 @@ from fusion.analysis import SongAnalyser, load_lyric_predictor
 from fusion.evaluation_tables import write_problems
 from fusion.labelled_songs import AskedSongs, songs_of_table
 from fusion.listening import Listener
-from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, paired
+from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, check_per_emotion, paired
 from fusion.rules import METHODS
 from fusion.settings import FusionSettings
 from fusion.weight_report import write_report
@@ -64,6 +64,7 @@ def study_benchmark(
     MissingDataError, InputError
         If a data set is not there, or a model or option does not fit.
     """
+    check_per_emotion(per_emotion)  # before any model is asked
     predictor, listener = load_lyric_predictor(model_lyrics), Listener.load(model_audio)
     lines, clips = answered(predictor, listener, work, progress=counting, say=say)
     drawn = [
@@ -111,6 +112,7 @@ def study_table(
     """
     analyser = SongAnalyser(lyrics_folder=model_lyrics, audio_folder=model_audio)
     asked = _asked(options, analyser)
+    problems, reasons = asked.left_out.in_order(), asked.left_out.reasons
     found = study([asked.songs], served=analyser.settings, across=False, say=say)
     counts = ", ".join(
         f"{count} {name}"
@@ -126,14 +128,20 @@ def study_table(
             "--group-column, or the figures are too good."
         )
     ]
-    more = {"rows_of_table": asked.rows, "rows_left_out": dict(asked.left_out.reasons)}
+    more = {
+        "rows_of_table": asked.rows,
+        "rows_left_out": dict(reasons),
+        "mended_labels": [
+            {"from": old, "to": new, "rows": count}
+            for (old, new), count in asked.mended.most_common()
+        ],
+    }
     write_report(
         out, found, command=f"{COMMAND} --table {asked.songs.name}", about=about, more=more
     )
-    problems = asked.left_out.in_order()
     if problems:
         write_problems(out / "left_out.jsonl", problems)
-    tell_left_out(asked.rows, asked.left_out.reasons, problems, out / "left_out.jsonl")
+    tell_left_out(asked.rows, reasons, problems, out / "left_out.jsonl")
     return bool(problems)
 
 
@@ -149,7 +157,14 @@ def _asked(options: SongTableOptions, analyser: SongAnalyser) -> AskedSongs:
     )
     with counting(table.length, "songs") as advance:
         asked = songs_of_table(table, analyser, advance=advance)
-    check_size(asked.songs)
+    try:
+        check_size(asked.songs)
+    except InputError as error:
+        reasons = asked.left_out.reasons
+        if not reasons:
+            raise
+        counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
+        raise InputError(f"{error}; {reasons.total():,} rows were left out: {counted}") from error
     return asked
 
 

@@ -204,7 +204,8 @@ def plot_curve(
     for number, (name, value) in enumerate(lines.items()):
         style = ("--", ":", "-.", (0, (1, 3)))[number % 4]
         colour = f"C{number + 1}"
-        axes.axhline(value, color=colour, linestyle=style, label=f"{name} {value:.3f}")
+        shown = f"{in_ascii(name, f'line {number + 1}')} {value:.3f}"
+        axes.axhline(value, color=colour, linestyle=style, label=shown)
     axes.set(xlabel=axis, ylabel=measure)
     axes.legend(fontsize=8)
     _save(figure, path)

@@ -7,8 +7,9 @@ Two makers: :mod:`fusion.paired_benchmark` pairs test lines with test clips, and
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +24,8 @@ from fusion.analysis import SongAnalyser
 from fusion.emotion_scores import strongest_of_six
 from fusion.table_answers import LeftOutRows
 
-UNREADABLE: Final = "song of which neither words nor sound can be read"
+UNREADABLE: Final = "song whose words or recording cannot be read"
+SILENT: Final = "song whose words and sound say nothing"
 UNDECIDED: Final = "label that does not decide between two of the six"
 
 
@@ -61,15 +63,8 @@ class LabelledSongs:
     def __post_init__(self) -> None:
         n = len(self.labels)
         shapes = {len(getattr(self, name)) for name in self.__dataclass_fields__ if name != "name"}
-        if (
-            shapes != {n}
-            or self.words.shape != (n, N_EMOTIONS)
-            or self.sound.shape
-            != (
-                n,
-                N_EMOTIONS,
-            )
-        ):
+        six = (n, N_EMOTIONS)
+        if shapes != {n} or self.words.shape != six or self.sound.shape != six:
             raise InputError(f"{self.name}: labels and answers are of different songs")
         if n and not (self.labels.min() >= 0 and self.labels.max() < N_EMOTIONS):
             raise InputError(f"{self.name}: labels must be 0 to 5")
@@ -101,12 +96,24 @@ def fold_of_name(name: str) -> int:
     return int.from_bytes(digest[:8], "big") % N_FOLDS
 
 
+def dealt_folds(groups: Sequence[str]) -> NDArray[np.int64]:
+    """Fold 0..4 of each song (n,): groups dealt out, from the largest on, each to the fold that
+    has the fewest songs, so that few groups fill as many folds as they can."""
+    sizes = [0] * N_FOLDS
+    fold_of: dict[str, int] = {}
+    for group, count in Counter(groups).most_common():
+        fold = sizes.index(min(sizes))
+        fold_of[group] = fold
+        sizes[fold] += count
+    return np.array([fold_of[group] for group in groups], dtype=np.int64)
+
+
 def numbered(names: Sequence[str]) -> NDArray[np.int64]:
     """A number for each name; the same for the same name: (n,)."""
     return np.asarray(np.unique(np.asarray(names, dtype=np.str_), return_inverse=True)[1], np.int64)
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True, eq=False)
 class AskedSongs:
     """A table's songs, and what was left out of it.
 
@@ -118,11 +125,14 @@ class AskedSongs:
         Of the table.
     left_out
         The others, with their reasons.
+    mended
+        Labels with a typing error (as they stood, as they were read) → how often.
     """
 
     songs: LabelledSongs
     rows: int
-    left_out: LeftOutRows = field(default_factory=LeftOutRows)
+    left_out: LeftOutRows
+    mended: Counter[tuple[str, str]]
 
 
 def songs_of_table(
@@ -148,6 +158,7 @@ def songs_of_table(
         If no row is left.
     """
     left_out = LeftOutRows()
+    mended: Counter[tuple[str, str]] = Counter()
     words: list[NDArray[np.float32]] = []
     sound: list[NDArray[np.float32]] = []
     labels: list[int] = []
@@ -172,8 +183,9 @@ def songs_of_table(
         own_sound = None if heard is None else heard.distribution
         if own_words is None and own_sound is None:
             reasons = [str(each.reason) for each in (read, heard) if each is not None]
-            left_out.add(row.number, UNREADABLE, "; ".join(reasons) or "nothing to read")
+            left_out.add(row.number, SILENT, "; ".join(reasons))
             continue
+        mended.update(row.mended)
         words.append(nothing if own_words is None else own_words)
         sound.append(nothing if own_sound is None else own_sound)
         labels.append(int(label))
@@ -187,10 +199,10 @@ def songs_of_table(
         words=np.stack(words),
         sound=np.stack(sound),
         labels=np.array(labels, dtype=np.int64),
-        folds=np.array([fold_of_name(group) for group in groups], dtype=np.int64),
+        folds=dealt_folds(groups),
         word_groups=numbers,
         sound_groups=numbers,
         word_sources=source,
         sound_sources=source,
     )
-    return AskedSongs(songs, table.length, left_out)
+    return AskedSongs(songs, table.length, left_out, mended)

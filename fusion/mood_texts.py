@@ -1,12 +1,12 @@
 """Everyday sentences read as moods: what catalogues are asked, in tests and for fitting.
 
 Sentences that people wrote stand for what people feel like: those of test splits ask, those
-of validation splits fit. No label of theirs is used.
+of validation splits fit. Of their labels nothing is used but that they have a clear one.
 """
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +17,12 @@ from fusion.settings import FusionSettings
 from lyrics_model.mixture import validation_texts
 from lyrics_model.predictor import LyricPredictor
 
-BALANCED_SEED = 0
+_SEED: Final = 0
 
 
 def fitting_moods(predictor: LyricPredictor, settings: FusionSettings) -> NDArray[np.float32]:
-    """Answers (n, 6) to validation sentences, calibrated as moods are, every emotion leading
-    about as many.
+    """Answers (n, 6) to validation sentences, calibrated as moods are, every emotion that leads
+    any leading as many.
 
     Sentences of emotions that are seldom said come several times, so that the moods a
     catalogue is spread over are not those of one web site.
@@ -32,7 +32,7 @@ def fitting_moods(predictor: LyricPredictor, settings: FusionSettings) -> NDArra
     leading = answers.argmax(axis=1)
     most = int(np.bincount(leading, minlength=answers.shape[1]).max())
     chosen = [
-        np.resize(np.random.default_rng(BALANCED_SEED).permutation(rows), most)
+        np.resize(np.random.default_rng(_SEED).permutation(rows), most)
         for rows in (np.flatnonzero(leading == emotion) for emotion in range(answers.shape[1]))
         if len(rows)
     ]

@@ -20,6 +20,7 @@ GoEmotions' translations of one comment are in one fold.
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -191,7 +192,7 @@ def answered(
         if path.is_file():
             try:
                 return Answered.load(path)
-            except (OSError, ValueError, KeyError):
+            except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
                 say(f"{path} is damaged and is made again")
         found = make()
         found.save(path)
@@ -229,12 +230,10 @@ def paired(
     Raises
     ------
     InputError
-        If an emotion has no line or no clip in some fold, or ``per_emotion`` does not fit.
+        If an emotion has no line or no clip in some fold, or ``per_emotion`` is no multiple of
+        the number of folds.
     """
-    if per_emotion < len(folds) or per_emotion % len(folds):
-        raise InputError(
-            f"{per_emotion} songs of each emotion: expected a multiple of {len(folds)}"
-        )
+    check_per_emotion(per_emotion, len(folds))
     random = np.random.default_rng(seed)
     chosen: list[tuple[int, int, int, int]] = []
     for emotion in range(N_EMOTIONS):
@@ -261,6 +260,18 @@ def paired(
         word_sources=lines.sources[line],
         sound_sources=clips.sources[clip],
     )
+
+
+def check_per_emotion(per_emotion: int, n_folds: int = N_FOLDS) -> None:
+    """Refuse a number of songs that folds cannot share alike.
+
+    Raises
+    ------
+    InputError
+        If it is no multiple of the number of folds.
+    """
+    if per_emotion < n_folds or per_emotion % n_folds:
+        raise InputError(f"{per_emotion} songs of each emotion: expected a multiple of {n_folds}")
 
 
 def _passes(rows: NDArray[np.intp], random: np.random.Generator) -> Iterator[int]:

@@ -22,16 +22,15 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.data_folder import require
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from fusion.combination import fuse_many
 from fusion.list_counts import ListCounts
 from fusion.priors import average_answer, balancing_prior, shares_by_em
-from fusion.published_figures import PublishedVectors, emotions_said
+from fusion.published_figures import PublishedVectors, emotions_said, read_published
 from fusion.published_words import SADNESS
 from fusion.quantile_map import QuantileMap
-from fusion.rules import FusionRule, Mean, Product, entropy
+from fusion.rules import Product, entropy
 from fusion.search import EmotionIndex
 from fusion.settings import BranchCalibration, FusionSettings
 
@@ -45,6 +44,8 @@ OURS: Final = "balanced, product, relative to moods"
 
 _TRAINED_ON: Final = (10_975, 19_875, 2_089, 23_725, 20_926, 5_020)
 """Sentences of each emotion that the published lyric model learned from."""
+
+_UNIFORM: Final = (1.0 / N_EMOTIONS,) * N_EMOTIONS
 
 Say = Callable[[str], None]
 
@@ -87,10 +88,12 @@ def check_published_rule(vectors: PublishedVectors) -> float:
     MissingDataError, InputError
         If they are not there, or of other songs.
     """
-    path = require("published_vectors/2015lyric_mel.npy")
-    fused = np.load(path).reshape(-1, N_EMOTIONS).astype(np.float64)
+    fused = read_published("lyric_mel")
     if fused.shape != vectors.words.shape:
-        raise InputError(f"{path}: fused vectors of {len(fused):,} songs do not fit the others")
+        raise InputError(
+            f"the published vectors do not fit: fused ones of {len(fused):,} songs, words of "
+            f"{len(vectors.words):,}"
+        )
     return float(np.abs(0.5 * vectors.words + 0.5 * vectors.sound - fused).max())
 
 
@@ -108,21 +111,19 @@ def systems(vectors: PublishedVectors, moods: NDArray[np.floating[Any]]) -> list
 
     def both(
         prior: Callable[[NDArray[Any]], Sequence[float]],
-        target: Callable[[NDArray[Any]], Sequence[float]] | None = None,
-        rule: FusionRule | None = None,
+        target: Callable[[NDArray[Any]], Sequence[float]] = lambda branch: _UNIFORM,
     ) -> FusionSettings:
         def of(branch: NDArray[Any]) -> BranchCalibration:
-            found = BranchCalibration(prior=tuple(prior(branch)), prior_strength=1.0)
-            return found if target is None else replace(found, target=tuple(target(branch)))
+            return BranchCalibration(
+                prior=tuple(prior(branch)), prior_strength=1.0, target=tuple(target(branch))
+            )
 
-        return FusionSettings(
-            lyrics=of(vectors.words), audio=of(vectors.sound), rule=rule or Mean()
-        )
+        return FusionSettings(lyrics=of(vectors.words), audio=of(vectors.sound))
 
     def placed(settings: FusionSettings) -> NDArray[np.float32]:
         return fuse_many(vectors.words, vectors.sound, settings).distribution
 
-    balanced = both(balancing_prior, rule=Product())
+    balanced = both(balancing_prior)
     found = [
         (PUBLISHED, "half of each answer", FusionSettings()),
         (
@@ -136,8 +137,12 @@ def systems(vectors: PublishedVectors, moods: NDArray[np.floating[Any]]) -> list
             both(lambda branch: trained_on, lambda branch: shares_by_em(branch, trained_on)),
         ),
         ("average answer", "divided by what each branch says on average", both(average_answer)),
-        ("balanced", "the prior that makes all emotions alike on average", both(balancing_prior)),
-        ("balanced, product", "the same, product of experts in place of the mean", balanced),
+        ("balanced", "the prior that makes all emotions alike on average", balanced),
+        (
+            "balanced, product",
+            "the same, product of experts in place of the mean",
+            replace(balanced, rule=Product()),
+        ),
     ]
     made = [System(name, about, placed(settings)) for name, about, settings in found]
     relative = QuantileMap.fit(made[-1].vectors, moods)

@@ -117,6 +117,26 @@ def _orders(
     }
 
 
+def read_published(kind: str) -> NDArray[np.float64]:
+    """Published distributions (songs, 6): of ``"lyric"``, ``"mel"`` or ``"lyric_mel"``.
+
+    Raises
+    ------
+    MissingDataError
+        If they are not in the data folder.
+    InputError
+        If the file holds no distributions.
+    """
+    path = require(f"published_vectors/2015{kind}.npy")
+    try:
+        rows: NDArray[np.float64] = np.load(path).reshape(-1, N_EMOTIONS).astype(np.float64)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(f"{path} is no array of {N_EMOTIONS} columns: {error}") from error
+    if not len(rows) or not np.abs(rows.sum(axis=1) - 1.0).max() <= 1e-3:
+        raise InputError(f"{path}: expected rows of {N_EMOTIONS} numbers that sum to 1")
+    return rows
+
+
 @dataclass(frozen=True, eq=False)
 class PublishedVectors:
     """The published catalogue: what words and sound of each song say, both (songs, 6)."""
@@ -135,22 +155,13 @@ class PublishedVectors:
         InputError
             If they are not two arrays of distributions over the same songs.
         """
-        found = []
-        for name in ("lyric", "mel"):
-            path = require(f"published_vectors/2015{name}.npy")
-            try:
-                rows = np.load(path).reshape(-1, N_EMOTIONS).astype(np.float64)
-            except (OSError, ValueError) as error:
-                raise InputError(f"{path} is no array of {N_EMOTIONS} columns: {error}") from error
-            if not len(rows) or np.abs(rows.sum(axis=1) - 1.0).max() > 1e-3:
-                raise InputError(f"{path}: expected rows of {N_EMOTIONS} numbers that sum to 1")
-            found.append(rows)
-        if found[0].shape != found[1].shape:
+        words, sound = read_published("lyric"), read_published("mel")
+        if words.shape != sound.shape:
             raise InputError(
-                f"the published vectors do not fit: words of {len(found[0]):,} songs, sound of "
-                f"{len(found[1]):,}"
+                f"the published vectors do not fit: words of {len(words):,} songs, sound of "
+                f"{len(sound):,}"
             )
-        return cls(*found)
+        return cls(words, sound)
 
     @property
     def sad_share(self) -> float:

@@ -26,7 +26,8 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.metrics import macro_f1
-from data_prep.taxonomy import N_EMOTIONS
+from data_prep.splits import N_FOLDS
+from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from data_prep.temperature import fit_temperature
 from fusion.calibration import calibrate
 from fusion.combination import fuse_many
@@ -53,6 +54,9 @@ EXPONENTS: Final = (0.0, 0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 2.0)
 LEAST_SONGS: Final = 60
 """Below so many songs nothing about weights can be said."""
 
+LEAST_FOLDS: Final = 3
+"""Folds that songs have to be in: two are held out where a rule is chosen, one is learned from."""
+
 Answers = dict[str, NDArray[np.float64]]
 Mask = NDArray[np.bool_]
 
@@ -73,24 +77,30 @@ def calibrated_settings(songs: LabelledSongs) -> FusionSettings:
     return found
 
 
-def learned_settings(method: Method, songs: LabelledSongs) -> FusionSettings:
+def learned_settings(
+    method: Method, songs: LabelledSongs, calibrated: FusionSettings
+) -> FusionSettings:
     """Settings of one rule, all of them learned from these songs: temperatures of the branches
     first, then the rule, then the temperature of what it gives.
+
+    Parameters
+    ----------
+    calibrated
+        What :func:`calibrated_settings` makes of the songs.
 
     Raises
     ------
     InputError
         If too few songs have both branches, or the rule cannot be learned from their labels.
     """
-    settings = calibrated_settings(songs)
     both = songs.chosen(songs.has_words & songs.has_sound)
     if not len(both):
         raise InputError(f"{songs.name}: no song has both words and sound")
-    words = calibrate(both.words, settings.lyrics)
-    sound = calibrate(both.sound, settings.audio)
+    words = calibrate(both.words, calibrated.lyrics)
+    sound = calibrate(both.sound, calibrated.audio)
     rule = learn(method, words, sound, both.labels)
     temperature = fit_temperature(rule.combine(words, sound), both.labels, low=0.1, high=10.0)
-    return replace(settings, rule=rule, fused_temperature=temperature)
+    return replace(calibrated, rule=rule, fused_temperature=temperature)
 
 
 def folds_of(songs: LabelledSongs) -> Iterator[tuple[Mask, Mask]]:
@@ -122,6 +132,8 @@ def cross_validated(
         What is learned from, and what is answered: masks (songs,).
     rows
         Which of :data:`ROWS`; of the methods those of ``methods``.
+    methods
+        Rules that are learned, and that are chosen from.
 
     Returns
     -------
@@ -139,13 +151,13 @@ def cross_validated(
     for train, test in parts:
         known, asked = songs.chosen(train), songs.chosen(test)
         plain = calibrated_settings(known)
+        for method in methods:
+            learned[method].append(learned_settings(method, known, plain))
         for row, own in answers.items():
             if row in METHODS:
-                settings = learned_settings(row, known)
-                learned[row].append(settings)
-                own[test] = _fused(asked, settings)
+                own[test] = _fused(asked, learned[row][-1])
             elif row == CHOSEN:
-                own[test] = _fused(asked, learned_settings(best_method(known, methods), known))
+                own[test] = _fused(asked, learned[best_method(known, methods)][-1])
             elif row == FIXED:
                 own[test] = _fused(asked, FusionSettings())
             elif row == "constant":
@@ -224,16 +236,23 @@ def check_size(songs: LabelledSongs) -> None:
     Raises
     ------
     InputError
-        If songs are few, or in one fold alone.
+        If songs with both branches are few, of one emotion, or in too few folds.
     """
-    both = int((songs.has_words & songs.has_sound).sum())
-    if both < LEAST_SONGS:
+    both = songs.chosen(songs.has_words & songs.has_sound)
+    if len(both) < LEAST_SONGS:
         raise InputError(
-            f"{songs.name}: {both} songs have both words and sound that can be read, at least "
+            f"{songs.name}: {len(both)} songs have both words and sound that can be read, at least "
             f"{LEAST_SONGS} are needed to study weights"
         )
-    if len(np.unique(songs.folds)) < 2:
+    if len(np.unique(both.labels)) < 2:
         raise InputError(
-            f"{songs.name}: all songs are of one group, so nothing is left to learn from: give "
-            "songs of more artists, or no --group-column"
+            f"{songs.name}: all songs with both words and sound are {EMOTIONS[both.labels[0]]}: "
+            "expected songs of two emotions or more"
+        )
+    folds = len(np.unique(both.folds))
+    if folds < LEAST_FOLDS:
+        raise InputError(
+            f"{songs.name}: groups of songs with both words and sound fill {folds} of {N_FOLDS} "
+            f"folds, at least {LEAST_FOLDS} are needed to learn from some and measure on others: "
+            "give songs of more artists, or no --group-column"
         )

@@ -14,12 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from data_prep.errors import InputError
-from data_prep.metrics import confusion, macro_f1, reliability
+from data_prep.metrics import Reliability, confusion, macro_f1, reliability
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from fusion.combination import fuse_many
 from fusion.labelled_songs import LabelledSongs
@@ -32,6 +33,7 @@ from fusion.weight_rows import (
     CHOSEN,
     EXPONENTS,
     FIXED,
+    LEAST_FOLDS,
     ROWS,
     Answers,
     cross_validated,
@@ -43,12 +45,6 @@ from fusion.weight_rows import (
 )
 
 Say = Callable[[str], None]
-
-ACROSS: Final = (*BRANCHES, FIXED, *METHODS)
-"""Rows that are shown with sources held out."""
-
-_LEAST_FOLDS: Final = 3
-"""Folds an emotion has to be in, so that it is left when two are held out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,12 +63,12 @@ class WeightStudy:
     songs: LabelledSongs
     answers: Answers
 
-    def bins(self, row: str) -> Any:
+    def bins(self, row: str) -> Reliability:
         """Reliability of a row in the first draw."""
         own, labels = self.answers[row], self.songs.labels
         return reliability(own.max(axis=1), own.argmax(axis=1) == labels)
 
-    def confusion(self, row: str) -> Any:
+    def confusion(self, row: str) -> NDArray[np.int64]:
         """Confusion of a row in the first draw: (6, 6), rows are labels."""
         return confusion(self.songs.labels, self.answers[row].argmax(axis=1), N_EMOTIONS)
 
@@ -115,7 +111,7 @@ def study(
         answers.append(found)
         for method, each in settings.items():
             learned.setdefault(method, []).extend(each)
-    figures = Figures.of(draws, answers)
+    figures = Figures(draws, answers)
     table = {row: figures.row(row) for row in answers[0]}
     # a branch alone is given the better of its two calibrations
     alone = [row for row in table if row.partition(",")[0] in BRANCHES]
@@ -159,7 +155,7 @@ def _learnable(songs: LabelledSongs, left_out: dict[str, str]) -> list[Method]:
     rare = [
         emotion
         for place, emotion in enumerate(EMOTIONS)
-        if len(np.unique(both.folds[both.labels == place])) < _LEAST_FOLDS
+        if len(np.unique(both.folds[both.labels == place])) < LEAST_FOLDS
     ]
     if not rare:
         return list(METHODS)
@@ -167,7 +163,7 @@ def _learnable(songs: LabelledSongs, left_out: dict[str, str]) -> list[Method]:
     return [method for method in METHODS if method != "stacking"]
 
 
-def _as_served(songs: LabelledSongs, served: FusionSettings) -> Any:
+def _as_served(songs: LabelledSongs, served: FusionSettings) -> NDArray[np.float64]:
     return fuse_many(songs.words, songs.sound, served).distribution.astype(np.float64)
 
 
@@ -179,7 +175,7 @@ def _counts(songs: LabelledSongs, branch: str) -> dict[str, int]:
 
 def _curve(draws: Sequence[LabelledSongs]) -> dict[str, Any]:
     """Macro-F1 of the mean at each weight, with intervals."""
-    figures = Figures.of(draws, [weight_curve(songs) for songs in draws])
+    figures = Figures(draws, [weight_curve(songs) for songs in draws])
     rows = [figures.row(f"{weight:g}", ["macro_f1"]) for weight in WEIGHTS]
     return {
         "weights": list(WEIGHTS),
@@ -192,7 +188,7 @@ def _curve(draws: Sequence[LabelledSongs]) -> dict[str, Any]:
 def _grid(draws: Sequence[LabelledSongs]) -> dict[str, Any]:
     """Macro-F1 and likelihood of the product at each pair of exponents; ``null`` at (0, 0)."""
     answers = [exponent_grid(songs) for songs in draws]
-    figures = Figures.of(draws, answers)
+    figures = Figures(draws, answers)
     grid: dict[str, Any] = {"exponents": list(EXPONENTS), "macro_f1": [], "nll": []}
     for a in EXPONENTS:
         names = [f"{a:g} {b:g}" for b in EXPONENTS]
@@ -204,22 +200,21 @@ def _grid(draws: Sequence[LabelledSongs]) -> dict[str, Any]:
 
 
 def _missing(draws: Sequence[LabelledSongs], methods: Sequence[Method]) -> dict[str, Any]:
-    """Macro-F1 where half of the songs have lost a branch, and of those that have lost one
-    beside the branch that is left."""
-    found: dict[str, Any] = {}
+    """Figures where half of the songs have lost a branch, and whether every rule answers those
+    as the branch that is left does."""
     lost = [one_missing(songs, seed=seed) for seed, songs in enumerate(draws, start=1)]
+    # songs of a rare emotion may have lost a branch in nearly every fold
+    methods = [m for m in methods if all(m in _learnable(songs, {}) for songs in lost)]
     rows = (*BRANCHES, FIXED, *methods)
     answers = [cross_validated(songs, list(folds_of(songs)), rows, methods)[0] for songs in lost]
-    figures = Figures.of(lost, answers)
-    for row in rows:
-        found[row] = figures.row(row)
-    same = True
-    for songs, own in zip(lost, answers, strict=True):
-        for branch, left in (("words", ~songs.has_sound), ("sound", ~songs.has_words)):
-            for method in methods:
-                same &= bool((own[method][left].argmax(1) == own[branch][left].argmax(1)).all())
-    found["same_as_the_branch_left"] = same
-    return found
+    figures = Figures(lost, answers)
+    same = all(
+        np.array_equal(own[method][left], own[branch][left])
+        for songs, own in zip(lost, answers, strict=True)
+        for branch, left in (("words", ~songs.has_sound), ("sound", ~songs.has_words))
+        for method in methods
+    )
+    return {row: figures.row(row) for row in rows} | {"same_as_the_branch_left": same}
 
 
 def _across(songs: LabelledSongs, methods: Sequence[Method], say: Say) -> list[dict[str, Any]]:

@@ -50,6 +50,7 @@ DEFAULT_LABEL_COLUMN: Final = "emotion"
 Reason = Literal[
     "malformed row",
     "no recording",
+    "no song",
     "no text",
     "text of one character",
     "text too long",
@@ -286,7 +287,11 @@ def open_song_table(
     def labelled() -> Iterator[LabelledRow]:
         for row in table.rows():
             words, place = _cell(row, text), _place(path, _cell(row, audio).strip())
-            wrong = None if place and not words.strip() else _unusable(words, text)
+            wrong: tuple[Reason, str] | None = None
+            if words.strip():
+                wrong = _unusable(words, text)
+            elif not place:
+                wrong = "no song", f"nothing in the columns {text!r} and {audio!r}"
             made = replace(_labelled(row, words, wrong, read), audio=place)
             yield made if group is None else replace(made, group=_cell(row, group).strip() or None)
 
