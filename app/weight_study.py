@@ -19,7 +19,7 @@ from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, check_per_emot
 from fusion.rules import METHODS
 from fusion.settings import FusionSettings
 from fusion.weight_report import write_report
-from fusion.weight_rows import check_size, learned_settings
+from fusion.weight_rows import calibrated_settings, check_size, learned_settings
 from fusion.weight_study import study
 
 COMMAND = "maeum study fusion-weights"
@@ -97,7 +97,7 @@ def settings_of_table(options: SongTableOptions, method: str) -> FusionSettings:
     if method not in METHODS:
         raise InputError(f"--method {method!r}: expected one of {', '.join(METHODS)}")
     asked = _asked(options, SongAnalyser())
-    return learned_settings(method, asked.songs)
+    return learned_settings(method, asked.songs, calibrated_settings(asked.songs))
 
 
 def study_table(
