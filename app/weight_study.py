@@ -112,7 +112,7 @@ def study_table(
         if not problems:
             raise
         counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        raise InputError(f"{error}; {len(problems):,} rows were left out: {counted}") from error
+        raise InputError(f"{error}; rows left out: {counted}") from error
     found = study([asked.songs], served=analyser.settings, across=False, say=say)
     counts = ", ".join(
         f"{count} {name}"
