@@ -9,6 +9,7 @@ import pytest
 from toy_songs import made_songs
 
 from data_prep.metrics import accuracy, ece, macro_f1, nll
+from fusion.group_resampling import GroupResampling, weighted_ece
 from fusion.labelled_songs import LabelledSongs
 from fusion.weight_figures import FIGURES, Figures
 
@@ -60,6 +61,21 @@ def test_every_interval_is_around_its_figure(figures, row) -> None:
         assert low - 1e-9 <= found[name] <= high + 1e-9, name
         assert low >= 0
     assert found["macro_f1_interval"][0] < found["macro_f1"] < found["macro_f1_interval"][1]
+
+
+def test_what_is_drawn_twice_is_no_miscalibration() -> None:
+    songs, random = made_songs(600, seed=4), np.random.default_rng(4)
+    answers = songs.words.astype(float)
+    truth = [random.choice(6, p=row / row.sum()) for row in answers]
+    calibrated = replace(songs, labels=np.array(truth))
+    found = Figures([calibrated], [{"words": answers}]).row("words", ["ece"])
+    low, high = found["ece_interval"]
+    weights = GroupResampling([calibrated]).weights(calibrated)
+    resampled = weighted_ece(answers, calibrated.labels, weights)
+    assert low < found["ece"] < high < 0.1
+    assert found["ece"] < np.quantile(resampled, 0.05)
+    # as wide as what was resampled, and around the figure
+    assert high - low == pytest.approx(np.ptp(np.quantile(resampled, [0.025, 0.975])))
 
 
 def test_an_answer_that_is_sure_and_wrong_has_the_same_likelihood_in_its_interval(figures) -> None:

@@ -104,11 +104,13 @@ def test_nothing_is_learned_of_a_source_that_is_held_out(songs, branch) -> None:
 
 
 def test_a_song_with_one_branch_is_answered_as_that_branch(songs) -> None:
-    lost = one_missing(songs, seed=3)
+    uneven = songs.chosen(np.arange(240) % 4 > 0)  # fewer of three emotions
+    lost = one_missing(uneven, seed=3)
     assert (lost.has_words | lost.has_sound).all()
     for share in (lost.has_words.mean(), lost.has_sound.mean()):
         assert 0.65 < share < 0.85
     found = answers_to(lost)
+    assert found["constant"].std(axis=1).min() > 0.02
     for branch, left in (("words", ~lost.has_sound), ("sound", ~lost.has_words)):
         for row in (*METHODS, CHOSEN):
             np.testing.assert_array_equal(found[row][left], found[branch][left], err_msg=row)
@@ -121,12 +123,14 @@ def test_a_song_with_one_branch_is_answered_as_that_branch(songs) -> None:
 
 
 def test_songs_that_have_one_branch_already_keep_it() -> None:
-    songs = made_songs(60)
-    words = songs.words.copy()
-    words[:30] = np.nan
-    lost = one_missing(replace(songs, words=words), seed=1)
+    songs = made_songs(90)
+    words, sound = songs.words.copy(), songs.sound.copy()
+    words[:30], sound[30:60] = np.nan, np.nan
+    lost = one_missing(replace(songs, words=words, sound=sound), seed=1)
     assert lost.has_sound[:30].all()
-    assert not np.isnan(songs.words).any()
+    assert lost.has_words[30:60].all()
+    assert not (lost.has_words & lost.has_sound)[60:].all()
+    assert not np.isnan(words[30:]).any()  # the songs that came in are as they were
 
 
 def test_simple_rows_by_hand(songs, answers) -> None:
