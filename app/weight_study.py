@@ -164,7 +164,7 @@ def _asked(options: SongTableOptions, analyser: SongAnalyser) -> AskedSongs:
         if not reasons:
             raise
         counted = ", ".join(f"{count:,} {reason}" for reason, count in reasons.most_common())
-        raise InputError(f"{error}; {reasons.total():,} rows were left out: {counted}") from error
+        raise InputError(f"{error}; rows left out: {counted}") from error
     return asked
 
 

@@ -142,10 +142,8 @@ def _rows(content: Mapping[str, Any]) -> list[str]:
 
 
 def _per_emotion(content: Mapping[str, Any]) -> list[str]:
-    learned = content["learned"].get("emotion-mean", [])
-    if not learned:
-        return []
-    weights = np.array([rule["lyrics_weights_of"] for rule in learned])
+    learned = content["learned"]
+    weights = np.array([rule["lyrics_weights_of"] for rule in learned["emotion-mean"]])
     lines = [
         "## What was learned",
         "",
@@ -167,13 +165,11 @@ def _per_emotion(content: Mapping[str, Any]) -> list[str]:
         ("product", ("lyrics_exponent", "audio_exponent")),
         ("gate", ("bias", "lyrics", "audio")),
     ):
-        rules = content["learned"].get(method, [])
-        if rules:
-            values = [
-                f"{name.replace('_', ' ')} {np.mean([rule[name] for rule in rules]):.2f}"
-                for name in names
-            ]
-            told.append(f"{method}: {', '.join(values)}")
+        values = [
+            f"{name.replace('_', ' ')} {np.mean([rule[name] for rule in learned[method]]):.2f}"
+            for name in names
+        ]
+        told.append(f"{method}: {', '.join(values)}")
     return [*lines, f"Means over folds: {'; '.join(told)}.", ""]
 
 

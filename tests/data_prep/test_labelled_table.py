@@ -16,6 +16,7 @@ from data_prep.readers.labelled_table import (
     label_set_of,
     open_labelled_table,
     open_recording_table,
+    open_song_table,
 )
 from data_prep.taxonomy import native_label_set
 
@@ -224,3 +225,65 @@ def test_columns_of_labels_that_are_not_there(tmp_path: Path) -> None:
     (row,) = recordings_of(path, "six", labels_needed=False)
     assert row.shares is not None
     assert not row.shares.any()
+
+
+def songs_of(path: Path, label_set: str = "six", **columns: str):
+    names = {"text_column": "text", "audio_column": "audio_path", "label_column": "emotion"}
+    return list(open_song_table(path, label_set_of(label_set), **(names | columns)).rows())
+
+
+def test_songs_with_words_or_a_recording_or_both(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    lines = [
+        "Text,audio_path ,emotion,가수",
+        "봄이 오네,노래/봄.mp3,기쁨,아이유",
+        "봄이 오네,,joy, ",
+        " ,/abs/x.wav,슬픔,아이유",
+        ",,joy,",
+        "아,x.wav,joy,",
+        "봄이 오네,x.wav,bliss,b",
+        "봄이 오네,x.wav,,b",
+        "봄이 오네,x.wav",
+    ]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = songs_of(path, group_column=" 가수")
+    assert [row.number for row in rows] == list(range(1, 9))
+    assert [row.audio for row in rows[:3]] == [
+        str(tmp_path / "노래" / "봄.mp3"),
+        "",
+        "/abs/x.wav",
+    ]
+    assert [row.text.strip() for row in rows[:3]] == ["봄이 오네", "봄이 오네", ""]
+    assert [row.group for row in rows[:3]] == ["아이유", None, "아이유"]
+    assert [np.flatnonzero(row.shares).tolist() for row in rows[:3]] == [[0], [0], [3]]
+    assert [row.reason for row in rows[3:]] == [
+        "no song",
+        "text of one character",
+        "unknown label",
+        "no label",
+        "malformed row",
+    ]
+    assert rows[3].problem == "nothing in the columns 'Text' and 'audio_path '"
+    assert all(row.group is None for row in songs_of(path))
+
+
+def test_songs_as_json_with_native_labels(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [
+        {"text": None, "audio_path": "a.wav", "emotion": {"Q1": 0.25, "Q4": 0.75}},
+        {"text": "", "audio_path": None, "emotion": "Q1"},
+        {"text": "line one\nline two", "emotion": "q2"},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    heard, nothing, words = songs_of(path, "quadrants")
+    assert heard.shares.tolist() == [0.25, 0, 0, 0.75]
+    assert (nothing.shares, nothing.reason) == (None, "no song")
+    assert (words.text, words.audio) == ("line one\nline two", "")
+
+
+def test_columns_of_songs_that_are_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("text,audio_path,emotion\na b,,joy\n", encoding="utf-8")
+    for option in ("text", "audio", "label", "group"):
+        with pytest.raises(InputError, match=f"no column 'mood' .*--{option}-column"):
+            songs_of(path, **{f"{option}_column": "mood"})
