@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_model.log_mel import KAKAO
-from benchmarks.run import SEED, Measurement, alternate
+from benchmarks.measurement import SEED, Measurement, alternate
 from data_prep.mel_store import MelStore
 from data_prep.mel_store_writer import MelStoreWriter, StoreContent
 from data_prep.readers.kakao_mels import N_FRAMES

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.run import SEED, Measurement
+from benchmarks.measurement import SEED, Measurement
 from data_prep.catalogue import Catalogue
 from data_prep.stored_vectors import VECTOR_BYTES, encode
 from fusion.rescoring import rescore

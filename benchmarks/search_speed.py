@@ -32,7 +32,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.run import SEED, Measurement
+from benchmarks.measurement import SEED, Measurement
 from data_prep.data_folder import require
 from data_prep.errors import MissingDataError
 from fusion.search import EmotionIndex

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from benchmarks.run import SEED, SONG_S, Measurement, alternate, write_song
+from benchmarks.measurement import SEED, SONG_S, Measurement, alternate, write_song
 
 if TYPE_CHECKING:
     import torch
