@@ -23,6 +23,8 @@ MEANINGS: Final[dict[str, str]] = {
     "constant": "the most frequent emotion",
     "words": "lyrics alone, temperature fitted",
     "sound": "audio alone, temperature fitted",
+    "words, raw": "lyrics alone, as they are",
+    "sound, raw": "audio alone, as it is",
     "words, scaled": "lyrics alone, vector scaling",
     "sound, scaled": "audio alone, vector scaling",
     FIXED: "half of each raw answer: the published rule",
@@ -230,9 +232,10 @@ def _plots(out: Path, found: WeightStudy) -> dict[str, str]:
     files = {
         "macro-F1 over the weight of the words": f"{NAME}_curve.png",
         "likelihood over the exponents of the product": f"{NAME}_exponents.png",
-        "reliability": f"{NAME}_reliability.png",
+        "reliability of the rules": f"{NAME}_reliability.png",
         f"confusion of {better}": f"{NAME}_confusion_branch.png",
         f"confusion of {best}": f"{NAME}_confusion_best.png",
+        "reliability of the branches, before and after": f"{NAME}_reliability_branches.png",
     }
     paths = [out / file for file in files.values()]
     shown = dict.fromkeys((*BRANCHES, FIXED, best))
@@ -254,6 +257,8 @@ def _plots(out: Path, found: WeightStudy) -> dict[str, str]:
         ("exponent of the words", "exponent of the sound"),
     )
     plot_reliability(paths[2], {name: found.bins(name) for name in shown}, "fusion")
+    each = (*BRANCHES, *(f"{branch}, {how}" for how in ("raw", "scaled") for branch in BRANCHES))
+    plot_reliability(paths[5], {name: found.bins(name) for name in sorted(each)}, "each branch")
     plot_confusion(paths[3], found.confusion(better), EMOTIONS, better)
     plot_confusion(paths[4], found.confusion(best), EMOTIONS, best)
     return files

@@ -5,6 +5,7 @@ temperature of what it gives) is learned from the other folds, and the fold is a
 
 - ``constant``: the most frequent emotion of the other folds;
 - ``words``, ``sound``: each branch alone, its temperature fitted;
+- ``words, raw``, ``sound, raw``: each as it answers, before any calibration;
 - ``words, scaled``, ``sound, scaled``: each alone after vector scaling, so that a rule that
   has numbers of its own for each emotion is compared with a branch that has them too;
 - ``fixed mean``: half of each raw answer, the published rule;
@@ -42,7 +43,7 @@ CHOSEN: Final = "chosen"
 ROWS: Final = (
     "constant",
     *BRANCHES,
-    *(f"{branch}, scaled" for branch in BRANCHES),
+    *(f"{branch}, {how}" for how in ("raw", "scaled") for branch in BRANCHES),
     FIXED,
     *METHODS,
     CHOSEN,
@@ -181,10 +182,12 @@ def _fused(songs: LabelledSongs, settings: FusionSettings) -> NDArray[np.float64
 def _branch(
     row: str, known: LabelledSongs, asked: LabelledSongs, plain: FusionSettings
 ) -> NDArray[np.float64]:
-    branch, _, scaled = row.partition(", ")
+    branch, _, how = row.partition(", ")
     calibration = plain.lyrics if branch == "words" else plain.audio
     raw, has = getattr(known, branch), ~np.isnan(getattr(known, branch)[:, 0])
-    if scaled and has.any():
+    if how == "raw":
+        calibration = BranchCalibration()
+    elif how == "scaled" and has.any():
         scale, bias = fit_vector_scaling(raw[has], known.labels[has])
         calibration = BranchCalibration(scale=scale, bias=bias)
     answers: NDArray[np.float64] = calibrate(getattr(asked, branch), calibration).astype(np.float64)

@@ -42,7 +42,14 @@ def text_of(out: Path) -> str:
 
 
 def test_what_is_written(found, out) -> None:
-    names = ("curve", "exponents", "reliability", "confusion_branch", "confusion_best")
+    names = (
+        "curve",
+        "exponents",
+        "reliability",
+        "reliability_branches",
+        "confusion_branch",
+        "confusion_best",
+    )
     assert {path.name for path in out.iterdir()} == {
         f"{NAME}.json",
         f"{NAME}.md",

@@ -62,7 +62,7 @@ def test_labels_of_a_fold_do_not_change_its_answers(songs, answers) -> None:
     for row in ROWS:
         np.testing.assert_array_equal(found[row][here], answers[row][here], err_msg=row)
     # where they are learned from they do, or nothing would have been shown
-    for row in {*ROWS} - {FIXED, "constant"}:
+    for row in {*ROWS} - {FIXED, "constant", "words, raw", "sound, raw"}:
         assert not np.array_equal(found[row][~here], answers[row][~here]), row
 
 
