@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.command_options import AudioModelOption, FusionOption, LyricsModelOption
 from app.training_commands import DEFAULT_WORK, WorkOption, needs_extra
 from data_prep.errors import InputError
 
@@ -92,10 +93,7 @@ def evaluate_lyrics(
             "--threshold", min=0.01, max=0.99, help="Least probability of a native label."
         ),
     ] = 0.3,
-    model: Annotated[
-        Path | None,
-        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
-    ] = None,
+    model: LyricsModelOption = None,
     no_baselines: Annotated[
         bool,
         typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
@@ -224,10 +222,7 @@ def evaluate_audio(
             help="With --robustness: at most so many of each data set. [default: 60]",
         ),
     ] = None,
-    model: Annotated[
-        Path | None,
-        typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
-    ] = None,
+    model: AudioModelOption = None,
     no_baselines: Annotated[
         bool,
         typer.Option("--no-baselines", help="Leave out the linear models, which take minutes."),
@@ -297,10 +292,7 @@ def evaluate_audio(
 @evaluate_app.command("published")
 def evaluate_published(
     out: OutOption,
-    model: Annotated[
-        Path | None,
-        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
-    ] = None,
+    model: LyricsModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """The published catalogue of 42,839 songs: its figures, and what corrections change."""
@@ -323,18 +315,9 @@ def evaluate_recommend(
             "--catalogue", metavar="URL", help="Whose lists are counted. [default: the demo's]"
         ),
     ] = None,
-    fusion: Annotated[
-        Path | None,
-        typer.Option("--fusion", metavar="FILE", help="Fusion settings that are measured."),
-    ] = None,
-    model_lyrics: Annotated[
-        Path | None,
-        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
-    ] = None,
-    model_audio: Annotated[
-        Path | None,
-        typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
-    ] = None,
+    fusion: FusionOption = None,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
     work: WorkOption = DEFAULT_WORK,
     as_json: JsonOption = False,
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from app.command_options import AudioModelOption, LyricsModelOption
 from app.training_options import (
     DEFAULT_WORK,
     ThreadsOption,
@@ -195,14 +196,8 @@ def study_fusion_weights(
             "--songs", min=5, help="Songs of each emotion in a draw, a multiple of 5 (400)."
         ),
     ] = None,
-    model_lyrics: Annotated[
-        Path | None,
-        typer.Option("--model-lyrics", metavar="FOLDER", envvar="MAEUM_LYRICS_MODEL"),
-    ] = None,
-    model_audio: Annotated[
-        Path | None,
-        typer.Option("--model-audio", metavar="FOLDER", envvar="MAEUM_AUDIO_MODEL"),
-    ] = None,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
     work: WorkOption = DEFAULT_WORK,
 ) -> None:
     """Which weights and rules fuse best: every rule cross-validated, with intervals.
