@@ -83,7 +83,7 @@ def test_a_table_of_words_sound_and_both(lines, tmp_path) -> None:
     assert "Songs of the same 가수 are in one fold." in result.stdout
     assert "**stacking** is left out" in result.stdout
     assert "draw 1 of 1: 100 songs" in result.stderr
-    assert sum(path.suffix == ".png" for path in out.iterdir()) == 5
+    assert sum(path.suffix == ".png" for path in out.iterdir()) == 6
     assert not (out / "left_out.jsonl").exists()
     rows = content["rows"]
     assert rows[content["best"]]["macro_f1"] > rows["constant"]["macro_f1"] + 0.3
