@@ -31,6 +31,7 @@ class KeptSongs:
         self._catalogue = catalogue
         self._given = settings
         self._lock = threading.RLock()
+        self._revision = ""
         self._shelf: CatalogueShelf | None = None
         self._songs: list[Song] | None = None
 
@@ -43,10 +44,13 @@ class KeptSongs:
             If the catalogue cannot be read any more.
         """
         with self._lock:
-            if self._shelf is None or self._shelf.revision != self._catalogue.revision():
+            revision = self._catalogue.revision()
+            if self._shelf is None or self._revision != revision:
                 settings = self._given or catalogue_settings(self._catalogue)
                 self._shelf = CatalogueShelf(self._catalogue, settings)
                 self._songs = None
+                # that of before the settings were read: what changed meanwhile is seen next time
+                self._revision = revision
             return self._shelf
 
     def songs(self) -> list[Song]:

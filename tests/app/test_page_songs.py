@@ -60,6 +60,23 @@ def test_new_settings_of_the_catalogue_are_taken(kept: KeptSongs, path: Path) ->
     assert kept.settings() == other
 
 
+def test_a_rescore_between_settings_and_songs_is_seen(kept, path, monkeypatch) -> None:
+    from app import page_songs
+
+    other, read = FusionSettings(rule=Mean(0.9)), page_songs.catalogue_settings
+
+    def read_and_be_overtaken(catalogue):
+        found = read(catalogue)
+        if found != other:
+            with Catalogue.open(path) as writing:
+                rescore(writing, other)
+        return found
+
+    monkeypatch.setattr(page_songs, "catalogue_settings", read_and_be_overtaken)
+    assert kept.settings() == FusionSettings.load()
+    assert kept.settings() == other
+
+
 def test_settings_that_were_given_stay(path: Path) -> None:
     given = FusionSettings(rule=Mean(0.2))
     songs = KeptSongs(Catalogue.open(path, read_only=True), given)
