@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from app.command_options import (
+from app.commands.evaluation import evaluate_app
+from app.commands.options import (
     ArtistOption,
     AudioModelOption,
     CatalogueOption,
@@ -36,11 +37,10 @@ from app.command_options import (
     YearToOption,
     analyser_of,
 )
-from app.evaluation_commands import evaluate_app
-from app.output import print_json, print_lines
-from app.recommend_command import recommend
-from app.study_commands import study_app
-from app.training_commands import export_app, prepare_app, pretrain_app, train_app
+from app.commands.output import print_json, print_lines
+from app.commands.recommend import recommend
+from app.commands.study import study_app
+from app.commands.training import export_app, prepare_app, pretrain_app, train_app
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
@@ -162,19 +162,19 @@ def analyse(
     if text is None and lyrics is None and audio is None:
         raise InputError("nothing to analyse: give --text, --lyrics, --audio or --table")
 
-    from app.table import is_sentence
+    from app.tables.table import is_sentence
 
     analyser = analyser_of(model_lyrics, model_audio, fusion)
     as_mood = text is not None and audio is None and is_sentence(text)
     if lyrics is not None:
-        from app.lyric_files import read_lyric_file
+        from app.library.lyric_files import read_lyric_file
 
         text = read_lyric_file(lyrics)
     analysis = analyser.analyse(text, audio, as_mood=as_mood)
     if as_json:
         print_json(analysis.to_json(details=details))
         return
-    from app.plain_text import analysis_lines
+    from app.commands.plain_text import analysis_lines
 
     print_lines(analysis_lines(analysis))
 
@@ -203,8 +203,8 @@ def index(
     from app.atomic_file import check_writable
     from app.demo import catalogue_to_write
     from app.failures import show_failures, write_failures
-    from app.indexing import index_songs
-    from app.song_sources import song_sources
+    from app.library.indexing import index_songs
+    from app.library.song_sources import song_sources
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import catalogue_settings
 
@@ -249,7 +249,7 @@ def export(
 ) -> None:
     """Write a catalogue as a table or a playlist."""
     from app.demo import catalogue_to_read
-    from app.exporting import export_songs
+    from app.library.exporting import export_songs
     from data_prep.catalogue import Catalogue, SongFilter
 
     where = SongFilter(
@@ -304,7 +304,7 @@ def serve(
 ) -> None:
     """Serve the web page."""
     from app.demo import catalogue_to_read
-    from app.page import serve as serve_page
+    from app.page.page import serve as serve_page
 
     analyser = None  # the page's own follows the settings that the catalogue carries
     if model_lyrics is not None or model_audio is not None:
@@ -333,7 +333,7 @@ def _analyse_table(
 ) -> None:
     from app.atomic_file import check_writable
     from app.failures import show_failures, write_failures
-    from app.table import analyse_table
+    from app.tables.table import analyse_table
 
     if errors is not None:
         check_writable(errors)

@@ -95,9 +95,9 @@ def analyser() -> SongAnalyser:
 def with_stand_ins(monkeypatch, analyser) -> SongAnalyser:
     """The command line with the stand-in models."""
     import app.cli
-    import app.recommend_command
+    import app.commands.recommend
 
-    for module in (app.cli, app.recommend_command):
+    for module in (app.cli, app.commands.recommend):
         monkeypatch.setattr(module, "analyser_of", lambda *_: analyser)
     return analyser
 

@@ -296,7 +296,7 @@ def test_ctrl_c_is_one_line(with_stand_ins, own_home, tmp_path):
 
 def test_a_missing_training_library_is_named(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "lyrics_model.corpus", None)
-    from app.training_commands import needs_extra
+    from app.commands.training import needs_extra
 
     def import_nothing() -> None:
         with needs_extra("train lyrics"):

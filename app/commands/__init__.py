@@ -1,0 +1,1 @@
+"""The commands of ``maeum``, by what they are about."""

@@ -1,0 +1,187 @@
+"""``maeum recommend``: songs for a mood, for a recording, or like a song of the catalogue."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.options import (
+    ArtistOption,
+    AudioModelOption,
+    CatalogueOption,
+    DetailsOption,
+    FusionOption,
+    GenreOption,
+    HasAudioOption,
+    HasLyricsOption,
+    JsonOption,
+    LanguageOption,
+    LyricsModelOption,
+    SourceOption,
+    YearFromOption,
+    YearToOption,
+    analyser_of,
+)
+from app.commands.output import print_json, print_lines
+from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from fusion.analysis import Analysis
+    from fusion.reasons import Language
+    from fusion.recommendation import Recommender
+
+MEASURES = ("cosine", "weighted-cosine", "jensen-shannon", "hellinger")
+
+
+def recommend(
+    text: Annotated[
+        str | None, typer.Argument(metavar="[TEXT]", help="A mood in everyday words.")
+    ] = None,
+    audio: Annotated[
+        Path | None, typer.Option("--audio", metavar="FILE", help="A recording to find songs like.")
+    ] = None,
+    like: Annotated[
+        str | None,
+        typer.Option("--like", metavar="ID", help="A song of the catalogue to find songs like."),
+    ] = None,
+    k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of songs.")] = 5,
+    year_from: YearFromOption = None,
+    year_to: YearToOption = None,
+    genre: GenreOption = None,
+    artist: ArtistOption = None,
+    language: LanguageOption = None,
+    source: SourceOption = None,
+    has_lyrics: HasLyricsOption = None,
+    has_audio: HasAudioOption = None,
+    toward: Annotated[
+        str | None,
+        typer.Option(
+            "--toward", metavar="EMOTION", help="Lead from the mood to this emotion, song by song."
+        ),
+    ] = None,
+    similarity: Annotated[
+        str,
+        typer.Option(
+            "--similarity", metavar="NAME", help=f"How near is measured: {', '.join(MEASURES)}."
+        ),
+    ] = "cosine",
+    same_top_first: Annotated[
+        bool,
+        typer.Option(
+            "--same-top-first", help="Songs with the mood's strongest emotion before all others."
+        ),
+    ] = False,
+    diversity: Annotated[
+        float,
+        typer.Option(
+            "--diversity", min=0.0, max=1.0, help="0 takes the nearest songs, 1 the most varied."
+        ),
+    ] = 0.0,
+    per_artist: Annotated[
+        int | None, typer.Option("--per-artist", min=1, help="Most songs of one artist.")
+    ] = None,
+    hygiene: Annotated[
+        bool,
+        typer.Option(
+            "--hygiene",
+            help="Leave out duplicates, various artists and novelty series, with a count.",
+        ),
+    ] = False,
+    m3u: Annotated[
+        Path | None, typer.Option("--m3u", metavar="FILE", help="Write the songs as a playlist.")
+    ] = None,
+    as_json: JsonOption = False,
+    details: DetailsOption = False,
+    catalogue: CatalogueOption = None,
+    fusion: FusionOption = None,
+    model_lyrics: LyricsModelOption = None,
+    model_audio: AudioModelOption = None,
+) -> None:
+    """Find songs for a mood, or songs like a recording, each with the reason."""
+    if text is None and audio is None and like is None:
+        raise InputError(
+            'nothing to go by: give a mood, as in `maeum recommend "TEXT"`, --audio or --like'
+        )
+    if like is not None and (text is not None or audio is not None):
+        raise InputError("--like goes without a mood and without --audio")
+    if similarity not in MEASURES:
+        raise InputError(f"--similarity {similarity!r}: expected one of {', '.join(MEASURES)}")
+    analyser = analyser_of(model_lyrics, model_audio, fusion)
+    if text is not None:
+        analyser.warm_up()  # while the rest is imported
+
+    from app.demo import catalogue_to_read
+    from data_prep.catalogue import Catalogue, SongFilter
+    from fusion.recommendation import Recommender, Wishes
+    from fusion.rescoring import catalogue_settings
+    from fusion.shelf import CatalogueShelf
+
+    where = SongFilter(
+        year_from=year_from,
+        year_to=year_to,
+        genre=genre,
+        artist=artist,
+        language=language,
+        source=source,
+        has_lyrics=has_lyrics,
+        has_audio=has_audio,
+    )
+    wishes = Wishes(
+        k=k,
+        where=None if where == SongFilter() else where,
+        toward=toward,
+        similarity=similarity,  # type: ignore[arg-type]  # one of MEASURES
+        same_top_first=same_top_first,
+        hygiene=hygiene,
+        diversity=diversity,
+        per_artist=per_artist,
+    )
+    if m3u is not None:
+        from app.atomic_file import check_writable
+
+        check_writable(m3u)
+    with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as songs:
+        settings = analyser.settings if fusion is not None else catalogue_settings(songs)
+        if model_lyrics is None and model_audio is None:
+            analyser.settings = settings
+        shelf = CatalogueShelf(songs, settings)
+        if len(shelf) == 0:
+            raise InputError(f"{songs.name} holds no songs: add some with `maeum index PATH`")
+        recommender = Recommender(shelf)
+        if like is None:
+            analysis = analyser.analyse(text, audio, as_mood=True)
+            results = recommender.recommend(analysis, wishes)
+        else:
+            analysis = _of_song(recommender, like)
+            spoken: Language = "ko" if analysis.language == "ko" else "en"
+            results = recommender.like(like, wishes, language=spoken)
+        if hygiene:
+            typer.echo(str(shelf.hygiene()), err=True)
+    if m3u is not None:
+        from app.library.playlist import write_playlist
+
+        write_playlist([result.song for result in results], m3u)
+    if as_json:
+        found = [result.to_json(details=details) for result in results]
+        print_json({"query": analysis.to_json(details=details), "results": found})
+        return
+    from app.commands.plain_text import analysis_lines, recommendation_lines
+
+    print_lines([*analysis_lines(analysis), "", *recommendation_lines(results)])
+    if not results:
+        typer.echo("no song passes these filters", err=True)
+
+
+def _of_song(recommender: Recommender, song_id: str) -> Analysis:
+    """What is stored of a song, as an analysis."""
+    from fusion.analysis import Analysis
+    from fusion.rescoring import fused_song
+
+    recommender.vector_of(song_id)  # refuses what is not there
+    row = recommender.shelf.row_of(song_id)
+    song = None if row is None else recommender.shelf.songs([row])[0]
+    if song is None:
+        raise InputError(f"the song {song_id!r} was taken out of the catalogue just now")
+    return Analysis(fused_song(song, recommender.shelf.settings), None, None, song.language, ())

@@ -1,0 +1,227 @@
+"""Songs to index: folders of music, single recordings, tables.
+
+A folder's song is what its tags and the files beside it say: ``song.lrc`` or
+``song.txt`` beside ``song.mp3`` are its lyrics, before lyrics embedded in the
+tags. Its id is a hash of the source's name and the path inside the folder, so
+that a moved or renamed music folder can be indexed again under the same
+``--source``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import unicodedata
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote_plus
+
+from app.library.lyric_files import read_lyric_file
+from app.library.tags import from_file_name, read_tags
+from data_prep.catalogue import Song
+from data_prep.errors import InputError
+from data_prep.readers.song_table import SUFFIXES as TABLE_SUFFIXES
+from data_prep.readers.song_table import SongRecord, read_song_table
+
+LYRIC_SUFFIXES: Final = (".lrc", ".txt")
+
+
+@dataclass(frozen=True)
+class SongMaterial:
+    """What is known of a song before its analysis.
+
+    Attributes
+    ----------
+    song
+        Facts; no stage is filled.
+    lyrics
+        Its words, not cleaned; ``None`` where there are none.
+    audio
+        A recording of it.
+    """
+
+    song: Song
+    lyrics: str | None
+    audio: Path | None
+
+
+@dataclass(frozen=True)
+class SongSource:
+    """Where one song comes from.
+
+    Attributes
+    ----------
+    where
+        File, or table and row; for messages.
+    id
+        The song's id; ``None`` where it has none.
+    load
+        Reads tags, lyrics and facts; raises :class:`InputError` if they cannot
+        be used.
+    """
+
+    where: str
+    id: str | None
+    load: Callable[[], SongMaterial]
+
+
+def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
+    """The songs of a folder, of one sound file, or of a table, in a fixed order.
+
+    Parameters
+    ----------
+    path
+        What to index.
+    source
+        Name to keep with the songs; by default the folder's or the table's.
+
+    Raises
+    ------
+    InputError
+        If there is no such path, it is of no such kind, or holds no songs.
+    """
+    if not path.exists():
+        raise InputError(f"{path} does not exist: expected a folder of music, a song or a table")
+    if path.is_dir():
+        return _of_folder(path, source or _folder_name(path))
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return _of_table(path, source or _table_name(path))
+    if path.suffix.lower() in _sound_suffixes():
+        folder = path.absolute().parent
+        return [_of_file(path, folder, source or _folder_name(folder))]
+    expected = ", ".join((*TABLE_SUFFIXES, *sorted(_sound_suffixes())))
+    raise InputError(f"{path} is neither a folder nor a file ending {expected}")
+
+
+def search_link(title: str | None, artist: str | None) -> str | None:
+    """Address of a search for a song, where no other link is known; nothing is fetched."""
+    if not title or not artist:
+        return None
+    words = quote_plus(f"{artist} {title}".encode("utf-8", "replace"))
+    return f"https://www.youtube.com/results?search_query={words}"
+
+
+def _of_folder(folder: Path, source: str) -> list[SongSource]:
+    found = [_of_path(entry, folder, source) for entry in _walk(folder)]
+    if not found:
+        endings = ", ".join(sorted(_sound_suffixes()))
+        raise InputError(f"{folder} holds no music: expected files ending {endings}")
+    return found
+
+
+def _walk(folder: Path) -> Iterator[Path | OSError]:
+    """Sound files below a folder, sorted, without hidden ones; errors in place of folders."""
+    problems: list[OSError] = []
+    suffixes = _sound_suffixes()
+    for root, folders, names in os.walk(folder, onerror=problems.append):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
+                yield Path(root) / name
+    yield from problems
+
+
+def _of_path(entry: Path | OSError, folder: Path, source: str) -> SongSource:
+    if isinstance(entry, Path):
+        return _of_file(entry, folder, source)
+    name = str(entry.filename or folder)
+    message = f"the folder cannot be read: {entry.strerror or entry}"
+    return SongSource(name, None, partial(_refuse, message))
+
+
+def _of_file(path: Path, folder: Path, source: str) -> SongSource:
+    inside = path.absolute().relative_to(folder.absolute()).as_posix()
+    # File systems differ in how they write Hangul: composed or taken apart.
+    name = unicodedata.normalize("NFC", f"{source}/{inside}").encode("utf-8", "surrogateescape")
+    song_id = hashlib.sha256(name).hexdigest()[:16]
+    return SongSource(str(path), song_id, partial(_load_file, path, song_id, source))
+
+
+def _load_file(path: Path, song_id: str, source: str) -> SongMaterial:
+    if not str(path).isascii() and str(path).encode("utf-8", "replace").decode() != str(path):
+        raise InputError("the file's name is not valid text: rename it")
+    tags = read_tags(path)
+    artist_named, title_named = from_file_name(path)
+    title = tags.title or title_named
+    artist = tags.artist or (artist_named if tags.title is None else None)
+    song = Song(
+        id=song_id,
+        title=title,
+        artist=artist,
+        album=tags.album,
+        year=tags.year,
+        genre=tags.genre,
+        language=tags.language,
+        licence=tags.licence,
+        link=tags.link or search_link(title, artist),
+        path=str(path.absolute()),
+        source=source,
+    )
+    return SongMaterial(song, _lyrics_beside(path) or tags.lyrics, path)
+
+
+def _lyrics_beside(path: Path) -> str | None:
+    for suffix in LYRIC_SUFFIXES:
+        beside = path.with_suffix(suffix)
+        if beside.is_file():
+            text = read_lyric_file(beside)
+            if text.strip():
+                return text
+    return None
+
+
+def _of_table(path: Path, source: str) -> list[SongSource]:
+    records = read_song_table(path).records
+    if not records:
+        raise InputError(f"{path} has no rows: expected one per song")
+    return [
+        SongSource(
+            f"{path}, row {record.row}", record.id or None, partial(_load_record, record, source)
+        )
+        for record in records
+    ]
+
+
+def _load_record(record: SongRecord, source: str) -> SongMaterial:
+    if record.problem is not None:
+        raise InputError(record.problem)
+    text = record.text
+    if text is None and record.lyrics_path is not None:
+        text = read_lyric_file(record.lyrics_path)
+    song = Song(
+        id=record.id,
+        title=record.title,
+        artist=record.artist,
+        album=record.album,
+        year=record.year,
+        genre=record.genre,
+        language=record.language,
+        licence=record.licence,
+        link=record.link or search_link(record.title, record.artist),
+        path=str(record.audio_path.absolute()) if record.audio_path is not None else None,
+        source=source,
+    )
+    return SongMaterial(song, text, record.audio_path)
+
+
+def _refuse(message: str) -> SongMaterial:
+    raise InputError(message)
+
+
+def _folder_name(folder: Path) -> str:
+    return folder.absolute().resolve().name or "music"
+
+
+def _table_name(path: Path) -> str:
+    """A table called ``index`` is named after its folder."""
+    stem = path.stem
+    return _folder_name(path.absolute().parent) if stem.lower() == "index" else stem
+
+
+def _sound_suffixes() -> frozenset[str]:
+    from audio_model.decode import SUFFIXES
+
+    return SUFFIXES

@@ -1,0 +1,1 @@
+"""Tables of songs: read, analysed row by row, evaluated."""

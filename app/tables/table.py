@@ -1,0 +1,391 @@
+"""Analysis of a whole table: one output row per input row, in order, in bounded memory.
+
+Rows are read from disk and analysed a window at a time; the words of a window go
+through the model together, in batches of similar length where the predictor can
+(``read_many``). Each finished row is written to a file beside the output
+(``OUT.part``), which becomes the output once every row is there. An interrupted
+run goes on after the last row of that file, if it was made from the same table
+with the same models and settings.
+
+A quantised network's answer depends a little on what else is in its batch. So a
+run that goes on within a window reads the words of the whole window again, and
+its output is that of an uninterrupted run to the last digit.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+
+from app.atomic_file import check_writable
+from app.failure_log import FailureLog
+from app.failures import Failure, explain
+from app.library.lyric_files import read_lyric_file
+from app.progress import Progress
+from app.tables.files import ERROR_COLUMN, RESULT_COLUMNS, check_suffix
+from app.tables.output import write_analysed
+from data_prep.errors import InputError
+from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
+from data_prep.readers.song_stream import SongStream, open_song_stream
+from data_prep.readers.song_table import SongRecord, row_id
+from data_prep.taxonomy import EMOTIONS
+from fusion.analysis import Analysis, SongAnalyser
+
+if TYPE_CHECKING:
+    from lyrics_model.predictor import LyricReading
+
+ROWS_PER_WINDOW: Final = 64
+CHARACTERS_PER_WINDOW: Final = 1_000_000
+ROWS_PER_WRITE: Final = 16
+
+
+@dataclass(frozen=True)
+class TableReport:
+    """What became of a table.
+
+    Attributes
+    ----------
+    rows, analysed, resumed
+        Rows of the table; rows with a result; rows an earlier run had done.
+    failures
+        The other rows, in order.
+    renamed
+        Columns of the table that a result column has the name of, and what they
+        are called in the output.
+    """
+
+    rows: int
+    analysed: int
+    resumed: int
+    failures: Sequence[Failure]
+    renamed: Mapping[str, str]
+
+
+@runtime_checkable
+class _ReadsMany(Protocol):
+    """A lyric predictor that reads several texts in few network runs."""
+
+    def read_many(self, texts: Sequence[str], *, as_mood: bool = False) -> list[LyricReading]:
+        """One reading per text; raises if any of them cannot be read."""
+
+
+@dataclass(frozen=True)
+class _Item:
+    """A row with its words in hand; ``error`` says why it cannot be analysed."""
+
+    record: SongRecord
+    text: str | None
+    as_mood: bool
+    error: str | None
+
+
+def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
+    """Analyse every row of a table and write the results.
+
+    Parameters
+    ----------
+    path
+        Table with ``id`` and one or more of ``text | lyrics | lyrics_path`` and
+        ``audio_path``.
+    out
+        Where to; its ending says the format.
+    analyser
+        Reads the rows.
+
+    Raises
+    ------
+    InputError
+        If the table cannot be read, lacks a column, changes meanwhile, or ``out``
+        cannot be written.
+    ModelFolderError
+        If a model that the table needs cannot be loaded.
+    """
+    check_suffix(out)
+    check_writable(out)
+    if out.exists() and path.exists() and out.samefile(path):
+        raise InputError(f"{out} is the table itself: give --out another name")
+    table = open_song_stream(path)
+    finished = _FinishedRows(out.with_name(out.name + ".part"), _signature(table, analyser))
+    resumed, window = finished.resume()
+    _analyse_rows(table, analyser, finished, resumed, window)
+    renamed = {c: f"input_{c}" for c in table.columns if c in RESULT_COLUMNS}
+    failures = FailureLog()
+    write_analysed(out, table, renamed, _finished_rows(table, finished, failures))
+    finished.remove()
+    analysed = table.length - len(failures)
+    return TableReport(table.length, analysed, resumed, failures, renamed)
+
+
+def is_sentence(text: str) -> bool:
+    """Whether a text is one segment of one line: read as a mood rather than as a song's words."""
+    stripped = text.strip()
+    return "\n" not in stripped and len(stripped) <= MAX_SEGMENT_CHARACTERS
+
+
+def flat_result(analysis: Analysis) -> dict[str, Any]:
+    """One analysis as the result columns of a table, without ``error``."""
+    content = analysis.to_json()
+    flat: dict[str, Any] = {}
+    for branch in ("lyrics", "audio", "fused"):
+        emotions = content[branch] or dict.fromkeys(EMOTIONS)
+        for name in EMOTIONS:
+            value = emotions[name]
+            flat[f"{branch}_{name}"] = None if value is None else round(value, 6)
+    return flat | {
+        "top": content["top"],
+        "confidence": round(content["confidence"], 6),
+        "abstain": content["abstain"],
+        "detected_language": content["language"],
+        "notes": content["notes"],
+    }
+
+
+def _analyse_rows(
+    table: SongStream, analyser: SongAnalyser, finished: _FinishedRows, done: int, window: int
+) -> None:
+    """Analyse what follows ``done`` rows, of which the last lay in a window that begins there."""
+    progress = Progress(table.length, "rows", done=done)
+    try:
+        with finished.appending():
+            for items in _windows(table.records(after=window - 1)):
+                start = items[0].record.row
+                for item, words in zip(items, _words(items, analyser, done), strict=True):
+                    if item.record.row > done:
+                        result = _result(item, words, analyser)
+                        finished.add(item.record.row, start, result)
+                        progress.advance(failed=ERROR_COLUMN in result)
+    except KeyboardInterrupt:
+        progress.close()
+        print(
+            f"the rows done so far are kept in {finished.path}: "
+            "run the same command again to go on",
+            file=sys.stderr,
+        )
+        raise
+    finally:
+        progress.close()
+
+
+def _finished_rows(
+    table: SongStream, finished: _FinishedRows, failures: FailureLog
+) -> Iterator[tuple[Mapping[str, Any], dict[str, Any]]]:
+    """Each row as it stood with its result, in order; notes the failures on the way."""
+    for row, result in zip(table.table.rows(), finished.results(), strict=True):
+        error = result.get(ERROR_COLUMN)
+        if error is not None:
+            where = f"{table.path}, row {row.number}"
+            failures.add(Failure(where, row_id(row) or None, str(error)))
+        yield row.values, result
+
+
+def _windows(records: Iterator[SongRecord]) -> Iterator[list[_Item]]:
+    """Rows with their words, as many at a time as may be in memory together."""
+    window: list[_Item] = []
+    characters = 0
+    for record in records:
+        item = _item(record)
+        window.append(item)
+        characters += len(item.text or "")
+        if len(window) >= ROWS_PER_WINDOW or characters >= CHARACTERS_PER_WINDOW:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
+
+
+def _item(record: SongRecord) -> _Item:
+    if record.problem is not None:
+        return _Item(record, None, False, record.problem)
+    text = record.text
+    try:
+        if text is None and record.lyrics_path is not None:
+            text = read_lyric_file(record.lyrics_path)
+    except Exception as error:  # one bad file must not stop the others
+        return _Item(record, None, False, explain(error))
+    as_mood = record.audio_path is None and _plain_text(record) and is_sentence(text or "")
+    return _Item(record, text, as_mood, None)
+
+
+def _words(
+    window: Sequence[_Item], analyser: SongAnalyser, done: int
+) -> Iterator[LyricReading | Exception | None]:
+    """What the words of each row say; ``None`` for a row without any, or one that is done."""
+    asked = []
+    if window[-1].record.row > done:
+        asked = [item for item in window if item.error is None and item.text is not None]
+    predictor: object = analyser.lyric_predictor if asked else None
+    together: dict[int, LyricReading | Exception] = {}
+    if isinstance(predictor, _ReadsMany):
+        for as_mood in (False, True):
+            alike = [item for item in asked if item.as_mood == as_mood]
+            texts = [_encodable(item.text or "") for item in alike]
+            readings = _read_together(predictor, texts, as_mood)
+            together |= {
+                item.record.row: reading for item, reading in zip(alike, readings, strict=True)
+            }
+    for item in window:
+        if item.error is not None or item.text is None or item.record.row <= done:
+            yield None
+        elif item.record.row in together:
+            yield together[item.record.row]
+        else:
+            try:
+                reading = analyser.read_words(item.text, as_mood=item.as_mood)
+            except Exception as error:
+                yield error
+            else:
+                yield reading
+
+
+def _read_together(
+    predictor: _ReadsMany, texts: list[str], as_mood: bool
+) -> list[LyricReading | Exception]:
+    """Readings in order; a text that cannot be read does not spoil the others.
+
+    A part with such a text is halved until the text stands alone. What it costs
+    is small, since texts are refused before the network runs.
+    """
+    if not texts:
+        return []
+    try:
+        return list(predictor.read_many(texts, as_mood=as_mood))
+    except Exception as error:
+        if len(texts) == 1:
+            return [error]
+        explain(error)  # lets pass what concerns the whole run
+    half = len(texts) // 2
+    return [
+        *_read_together(predictor, texts[:half], as_mood),
+        *_read_together(predictor, texts[half:], as_mood),
+    ]
+
+
+def _result(
+    item: _Item, words: LyricReading | Exception | None, analyser: SongAnalyser
+) -> dict[str, Any]:
+    if item.error is not None:
+        return {ERROR_COLUMN: item.error}
+    try:
+        if isinstance(words, Exception):
+            raise words
+        audio = item.record.audio_path
+        sound = analyser.read_sound(audio) if audio is not None else None
+        return flat_result(analyser.combine(words, sound, as_mood=item.as_mood))
+    except Exception as error:  # one bad row must not stop the others; explain() lets big ones pass
+        return {ERROR_COLUMN: explain(error)}
+
+
+def _encodable(text: str) -> str:
+    """Text without lone surrogates, as ``SongAnalyser.read_words`` reads it."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _plain_text(record: SongRecord) -> bool:
+    """Whether the words come from the column ``text``, which need not be a song's."""
+    return record.text is not None and any(
+        name.strip().lower() == "text" and value == record.text
+        for name, value in record.values.items()
+    )
+
+
+def _signature(table: SongStream, analyser: SongAnalyser) -> dict[str, str]:
+    """What the results depend on; loads the models that the table needs."""
+    names = {column.strip().lower() for column in table.columns}
+    settings = json.dumps(analyser.settings.to_dict(), sort_keys=True)
+    signature = {
+        "table": table.table.content_hash,
+        "settings": sha256(settings.encode("utf-8")).hexdigest(),
+    }
+    if names & {"text", "lyrics", "lyrics_path"}:
+        signature["lyrics_model"] = analyser.lyric_predictor.model_hash
+    if "audio_path" in names:
+        signature["audio_model"] = analyser.audio_predictor.model_hash
+    return signature
+
+
+class _FinishedRows:
+    """The ``.part`` file: a line with the signature, then one line per row, in order."""
+
+    def __init__(self, path: Path, signature: Mapping[str, str]) -> None:
+        self.path = path
+        self._signature = dict(signature)
+        self._file: IO[bytes] | None = None
+        self._waiting: list[bytes] = []
+
+    def resume(self) -> tuple[int, int]:
+        """Rows that an earlier run finished, and the first row of the window the last lay in.
+
+        None, and a fresh file, if it was another run's. What follows the last whole
+        line is cut off: an interruption may have fallen into the middle of one.
+        """
+        done, window, end = 0, 1, 0
+        if self.path.is_file():
+            with self.path.open("rb") as lines:
+                first = lines.readline()
+                if _parsed(first).get("signature") == self._signature:
+                    end = len(first)
+                    for line in lines:
+                        content = _parsed(line)
+                        if content.get("row") != done + 1 or not {"window", "result"} <= set(
+                            content
+                        ):
+                            break
+                        done, window = content["row"], content["window"]
+                        end += len(line)
+        if done:
+            with self.path.open("r+b") as lines:
+                lines.truncate(end)
+        else:
+            self.path.write_bytes(json.dumps({"signature": self._signature}).encode() + b"\n")
+        return done, window
+
+    def results(self) -> Iterator[dict[str, Any]]:
+        """Results of all rows, in order."""
+        with self.path.open("rb") as lines:
+            lines.readline()
+            for line in lines:
+                yield _parsed(line)["result"]
+
+    def add(self, row: int, window: int, result: Mapping[str, Any]) -> None:
+        """Append one row of a window; it is on disk after a few more."""
+        content = {"row": row, "window": window, "result": result}
+        line = json.dumps(content, ensure_ascii=False) + "\n"
+        self._waiting.append(line.encode("utf-8", "replace"))
+        if len(self._waiting) >= ROWS_PER_WRITE:
+            self._flush()
+
+    @contextmanager
+    def appending(self) -> Iterator[None]:
+        """Within it rows can be added; at its end, also by an error, all of them are on disk."""
+        with self.path.open("ab") as self._file:
+            try:
+                yield
+            finally:
+                self._flush()
+
+    def remove(self) -> None:
+        """Delete the file."""
+        self.path.unlink(missing_ok=True)
+
+    def _flush(self) -> None:
+        assert self._file is not None, "rows are added within appending()"
+        self._file.write(b"".join(self._waiting))
+        self._file.flush()
+        self._waiting.clear()
+
+
+def _parsed(line: bytes) -> dict[str, Any]:
+    """A whole line's content; nothing for a line that was cut."""
+    if not line.endswith(b"\n"):
+        return {}
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
