@@ -23,15 +23,19 @@ from fusion.combination import Fused, fuse
 from fusion.settings import FusionSettings
 
 if TYPE_CHECKING:
-    from audio_model.predictor import AudioPredictor, AudioReading
-    from lyrics_model.predictor import LyricPredictor, LyricReading
+    from audio_model.predictor import AudioPredictor
+    from audio_model.predictor import AudioReading as AudioReading
+    from lyrics_model.predictor import LyricPredictor
+    from lyrics_model.predictor import LyricReading as LyricReading
 
 
-def load_lyric_predictor(folder: Path | None = None) -> LyricPredictor:
+def load_lyric_predictor(
+    folder: Path | None = None, *, threads: int | None = None
+) -> LyricPredictor:
     """The lyric predictor of a model folder, the embedded one if ``None``."""
     from lyrics_model.predictor import LyricPredictor
 
-    return LyricPredictor.load(folder)
+    return LyricPredictor.load(folder, threads=threads)
 
 
 def load_audio_predictor(folder: Path | None = None) -> AudioPredictor:
@@ -127,6 +131,9 @@ class SongAnalyser:
         temperature and prior from the card of any other model folder given.
     lyrics_folder, audio_folder
         Model folders to load from; ``None`` is the embedded one.
+    threads
+        Of the lyric model's runs; as many as the machine has cores if ``None``. Where
+        several texts are read at once, 1 is quickest.
 
     Raises
     ------
@@ -144,11 +151,13 @@ class SongAnalyser:
         *,
         lyrics_folder: Path | None = None,
         audio_folder: Path | None = None,
+        threads: int | None = None,
     ) -> None:
         self._lyric_predictor = lyric_predictor
         self._audio_predictor = audio_predictor
         self._lyrics_folder = lyrics_folder
         self._audio_folder = audio_folder
+        self._threads = threads
         self._loading = threading.Lock()
         # Cards are read now, so that a wrong folder is refused before any work is done.
         lyrics_card = read_card(lyrics_folder, "lyrics") if lyrics_folder is not None else None
@@ -162,7 +171,9 @@ class SongAnalyser:
         """The lyric predictor, loaded on first use."""
         with self._loading:
             if self._lyric_predictor is None:
-                self._lyric_predictor = load_lyric_predictor(self._lyrics_folder)
+                self._lyric_predictor = load_lyric_predictor(
+                    self._lyrics_folder, threads=self._threads
+                )
             return self._lyric_predictor
 
     @property

@@ -1,0 +1,189 @@
+"""Reading words and sound in processes of their own.
+
+Several songs are read at once, on as many cores; what takes too long is ended; and a
+recording on which a decoder crashes costs its own answer and nothing else. Each process
+loads a model once, when it is first needed, and ends with the process that started it,
+even if that is killed.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import CancelledError, TimeoutError
+from multiprocessing.connection import wait
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
+
+from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from fusion.analysis import AudioReading, LyricReading, SongAnalyser
+
+TIMEOUT_S: Final = 600.0
+"""Seconds after which reading one recording, or one list of texts, is given up."""
+
+_T = TypeVar("_T")
+_T_co = TypeVar("_T_co", covariant=True)
+
+
+class Pending(Protocol[_T_co]):
+    """An answer that is on its way; :func:`outcome` waits for it."""
+
+    def result(self, timeout: float | None = None) -> _T_co:
+        """The answer itself."""
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """Have something called, with this, when the answer is there or will never be."""
+
+    def cancel(self) -> bool:
+        """Give it up; what is being read is ended."""
+
+
+class ReadingPool:
+    """Processes that read words and sound. A context manager that ends them.
+
+    Parameters
+    ----------
+    workers
+        Processes, 1 or more; they are started when there is something to read.
+    lyrics_folder, audio_folder
+        Model folders; ``None`` is the embedded one.
+    timeout_s
+        Seconds for one recording or one list of texts, counted from when its reading begins.
+    niceness
+        How far the processes stand back for others, 0 to 19.
+    """
+
+    def __init__(
+        self,
+        workers: int,
+        *,
+        lyrics_folder: Path | None = None,
+        audio_folder: Path | None = None,
+        timeout_s: float = TIMEOUT_S,
+        niceness: int = 0,
+    ) -> None:
+        from pebble import ProcessPool
+
+        self.workers = workers
+        self.timeout_s = timeout_s
+        self._pool = ProcessPool(
+            max_workers=workers,
+            initializer=_begin,
+            initargs=[lyrics_folder, audio_folder, niceness],
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def sound(self, path: Path) -> Pending[AudioReading]:
+        """Read a recording."""
+        pending: Pending[AudioReading] = self._pool.schedule(
+            _read_sound, args=[path], timeout=self.timeout_s
+        )
+        return pending
+
+    def words(self, texts: Sequence[str], *, as_mood: bool = False) -> Pending[list[LyricReading]]:
+        """Read texts, one reading for each."""
+        pending: Pending[list[LyricReading]] = self._pool.schedule(
+            _read_words, args=[list(texts), as_mood], timeout=self.timeout_s
+        )
+        return pending
+
+    def close(self) -> None:
+        """End the processes, and whatever they are reading."""
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+class PooledSound:
+    """Reads sound in a pool: an :class:`fusion.analysis.AudioReader`.
+
+    Parameters
+    ----------
+    pool
+        Where it is read.
+    model_hash
+        Of the model folder that the pool reads with.
+    """
+
+    def __init__(self, pool: ReadingPool, model_hash: str) -> None:
+        self._pool = pool
+        self.model_hash = model_hash
+
+    def read_file(self, path: Path) -> AudioReading:
+        """Read one sound file.
+
+        Raises
+        ------
+        InputError
+            If it cannot be read, or not in time.
+        """
+        return outcome(self._pool.sound(path))
+
+
+def outcome(pending: Pending[_T]) -> _T:
+    """Wait for an answer.
+
+    Raises
+    ------
+    InputError
+        If the input cannot be read, took too long, or made its process crash.
+    """
+    from pebble import ProcessExpired
+
+    try:
+        return pending.result()
+    except ProcessExpired as error:
+        raise InputError("what reads it crashed on it: the file is damaged") from error
+    except TimeoutError as error:
+        raise InputError("reading it took too long and was given up") from error
+    except CancelledError as error:
+        raise InputError("reading it was given up") from error
+
+
+# In the processes of a pool.
+
+_analyser: SongAnalyser | None = None
+
+
+def _begin(lyrics_folder: Path | None, audio_folder: Path | None, niceness: int) -> None:
+    global _analyser
+    from fusion.analysis import SongAnalyser
+
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started us
+    parent = multiprocessing.parent_process()
+    assert parent is not None, "a process of a pool has a parent"
+    threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
+    if niceness:
+        os.nice(niceness)
+    _analyser = SongAnalyser(lyrics_folder=lyrics_folder, audio_folder=audio_folder, threads=1)
+
+
+def _end_with(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
+
+
+def _read_sound(path: Path) -> AudioReading:
+    assert _analyser is not None, "the process has begun"
+    return _analyser.read_sound(path)
+
+
+def _read_words(texts: list[str], as_mood: bool) -> list[LyricReading]:
+    assert _analyser is not None, "the process has begun"
+    return [_analyser.read_words(text, as_mood=as_mood) for text in texts]
