@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    from pebble import ProcessPool
+
     from fusion.analysis import AudioReading, LyricReading, SongAnalyser
 
 TIMEOUT_S: Final = 600.0
@@ -68,35 +70,24 @@ class ReadingPool:
         timeout_s: float = TIMEOUT_S,
         niceness: int = 0,
     ) -> None:
-        from pebble import ProcessPool
-
         self.workers = workers
         self.timeout_s = timeout_s
-        self._pool = ProcessPool(
-            max_workers=workers,
-            initializer=_begin,
-            initargs=[lyrics_folder, audio_folder, niceness],
-            context=multiprocessing.get_context("spawn"),
-        )
+        self._start: list[Any] = [lyrics_folder, audio_folder, niceness]
+        self._lock = threading.Lock()
+        self._pool = self._started()
 
     def sound(self, path: Path) -> Pending[AudioReading]:
         """Read a recording."""
-        pending: Pending[AudioReading] = self._pool.schedule(
-            _read_sound, args=[path], timeout=self.timeout_s
-        )
-        return pending
+        return self._scheduled(_read_sound, path)
 
     def words(self, texts: Sequence[str], *, as_mood: bool = False) -> Pending[list[LyricReading]]:
         """Read texts, one reading for each."""
-        pending: Pending[list[LyricReading]] = self._pool.schedule(
-            _read_words, args=[list(texts), as_mood], timeout=self.timeout_s
-        )
-        return pending
+        return self._scheduled(_read_words, list(texts), as_mood)
 
     def close(self) -> None:
         """End the processes, and whatever they are reading."""
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        with self._lock:
+            self._end()
 
     def __enter__(self) -> Self:
         return self
@@ -108,6 +99,28 @@ class ReadingPool:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _scheduled(self, read: Callable[..., _T], *arguments: Any) -> Pending[_T]:
+        with self._lock:
+            if not self._pool.active:  # an idle process was killed, and the pool with it
+                self._end()
+                self._pool = self._started()
+            pending: Pending[_T] = self._pool.schedule(read, args=arguments, timeout=self.timeout_s)
+            return pending
+
+    def _started(self) -> ProcessPool:
+        from pebble import ProcessPool
+
+        return ProcessPool(
+            max_workers=self.workers,
+            initializer=_begin,
+            initargs=self._start,
+            context=multiprocessing.get_context("spawn"),
+        )
+
+    def _end(self) -> None:
+        self._pool.stop()  # type: ignore[no-untyped-call]
+        self._pool.join()
 
 
 class PooledSound:
@@ -144,11 +157,13 @@ def outcome(pending: Pending[_T]) -> _T:
     InputError
         If the input cannot be read, took too long, or made its process crash.
     """
+    from concurrent.futures.process import BrokenProcessPool
+
     from pebble import ProcessExpired
 
     try:
         return pending.result()
-    except ProcessExpired as error:
+    except (ProcessExpired, BrokenProcessPool) as error:
         raise InputError("what reads it crashed on it: the file is damaged") from error
     except TimeoutError as error:
         raise InputError("reading it took too long and was given up") from error
