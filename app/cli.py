@@ -304,7 +304,7 @@ def serve(
 ) -> None:
     """Serve the web page."""
     from app.demo import catalogue_to_read
-    from app.page.page import serve as serve_page
+    from app.page.serving import serve as serve_page
 
     analyser = None  # the page's own follows the settings that the catalogue carries
     if model_lyrics is not None or model_audio is not None:

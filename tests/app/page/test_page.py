@@ -58,7 +58,7 @@ def page(catalogue: str, analyser) -> Any:
 
 @pytest.fixture
 def served(page) -> Iterator[str]:
-    from app.page.page import launch_options
+    from app.page.serving import launch_options
 
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
@@ -83,7 +83,7 @@ def test_a_missing_catalogue_is_refused_at_once(tmp_path: Path, analyser) -> Non
 
 
 def test_launch_options_are_options_of_launch() -> None:
-    from app.page.page import launch_options
+    from app.page.serving import launch_options
 
     options = launch_options()
     assert options.keys() <= inspect.signature(gradio.Blocks.launch).parameters.keys()
@@ -235,7 +235,7 @@ def test_served_page(served: str, tmp_path: Path) -> None:
 
 
 def test_a_taken_port_is_an_input_error(catalogue: str, monkeypatch) -> None:
-    from app.page.page import serve
+    from app.page.serving import serve
 
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
