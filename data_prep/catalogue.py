@@ -26,13 +26,14 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from data_prep import catalogue_songs, catalogue_vectors
+from data_prep import catalogue_files, catalogue_songs, catalogue_vectors
 from data_prep import catalogue_tables as tables
-from data_prep.catalogue_migration import OLD_VERSION, migrate
+from data_prep.catalogue_migration import OLD_VERSIONS, migrate
 from data_prep.catalogue_place import Place, explain, place_of
 from data_prep.catalogue_vectors import SongVectors
 from data_prep.errors import CatalogueError, InputError
 from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector
+from data_prep.song_file import SongFile
 from data_prep.taxonomy import TAXONOMY_VERSION
 
 __all__ = [
@@ -40,6 +41,7 @@ __all__ = [
     "VARIABLE",
     "Catalogue",
     "Song",
+    "SongFile",
     "SongFilter",
     "SongVectors",
     "Stage",
@@ -114,7 +116,7 @@ class Catalogue:
         place = place_of(given, create=create, read_only=read_only)
         catalogue = cls(place, read_only=read_only)
         try:
-            if catalogue._schema_version(create=create and not read_only) == OLD_VERSION:
+            if catalogue._schema_version(create=create and not read_only) in OLD_VERSIONS:
                 catalogue._bring_up_to_date(given)
             catalogue._check_versions()
         except BaseException:
@@ -235,6 +237,24 @@ class Catalogue:
         with self._reading() as connection:
             yield from catalogue_vectors.vector_blocks(connection, made_by, stages)
 
+    def missing(self) -> NDArray[np.int64]:
+        """Numbers (n,) of the songs whose file was found gone."""
+        query = sa.select(tables.song_table.c.number).where(
+            tables.song_table.c.missing_since.is_not(None)
+        )
+        with self._reading() as connection:
+            return np.array(connection.execute(query).scalars().all(), dtype=np.int64)
+
+    def files(self, ids: Iterable[str]) -> dict[str, SongFile]:
+        """Song id → what its stages were made from, of those songs of which that is kept."""
+        with self._reading() as connection:
+            return catalogue_files.read_files(connection, list(ids))
+
+    def placed_files(self, source: str) -> list[tuple[SongFile, str | None]]:
+        """Files that were indexed in a folder called so, each with the song's path."""
+        with self._reading() as connection:
+            return catalogue_files.read_placed(connection, source)
+
     def meta(self) -> dict[str, str]:
         """Facts about the catalogue as a whole, ``schema_version`` among them."""
         with self._reading() as connection:
@@ -325,6 +345,39 @@ class Catalogue:
         with self._writing(len(numbers) > 0) as connection:
             return catalogue_vectors.write_fused(connection, numbers, vectors, made_by)
 
+    def keep_files(self, files: Iterable[SongFile]) -> None:
+        """Keep what the stages of songs were made from; no song changes by it.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue cannot be written.
+        """
+        by_id = {file.song_id: file for file in files}
+        with self._writing(changes=False) as connection:
+            catalogue_files.write_files(connection, list(by_id.values()))
+
+    def mark_missing(self, ids: Iterable[str], since: str) -> int:
+        """Mark songs whose files are gone; those that are marked keep their date.
+
+        Parameters
+        ----------
+        since
+            Date, ISO 8601.
+
+        Returns
+        -------
+        Number of songs that were marked.
+
+        Raises
+        ------
+        CatalogueError
+            If the catalogue cannot be written.
+        """
+        listed = list(ids)
+        with self._writing(bool(listed)) as connection:
+            return catalogue_songs.mark_missing(connection, listed, since)
+
     def set_meta(self, key: str, value: str) -> None:
         """Keep a fact about the catalogue as a whole."""
         if key in tables.OWN_KEYS:
@@ -402,7 +455,7 @@ class Catalogue:
         return self._schema_version(create=False)
 
     def _bring_up_to_date(self, given: str) -> None:
-        """Move a catalogue of the first schema into the tables of this one."""
+        """Move a catalogue of an earlier schema into the tables of this one."""
         if not self._place.is_writable:
             raise CatalogueError(
                 f"{self.name} was written by an earlier version of maeum and cannot be brought up "
@@ -414,8 +467,8 @@ class Catalogue:
             return
         with self._locked() as connection:
             version = tables.meta_facts(connection, tables.OWN_KEYS).get("schema_version")
-            if version == OLD_VERSION:  # nobody was quicker
-                migrate(connection)
+            if version in OLD_VERSIONS:  # nobody was quicker
+                migrate(connection, version)
         self._place.shrink()
 
     def _check_versions(self) -> None:
@@ -432,7 +485,9 @@ class Catalogue:
                     f"{self.name} has {key.replace('_', ' ')} {versions.get(key)}, this version "
                     f"of maeum reads {version}: index the songs again into a new catalogue"
                 )
-        if not names >= {tables.song_table.name, tables.fused_table.name}:
+        if not names >= {
+            t.name for t in (tables.song_table, tables.fused_table, tables.file_table)
+        }:
             raise CatalogueError(f"{self.name} has no table of songs: the file is damaged")
 
 

@@ -9,7 +9,16 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from data_prep.catalogue_tables import FACTS, NOTES, damage, fused_table, parts, song_table
+from data_prep.catalogue_files import remove_files
+from data_prep.catalogue_tables import (
+    FACTS,
+    NOTES,
+    damage,
+    fused_table,
+    insert_of,
+    parts,
+    song_table,
+)
 from data_prep.catalogue_vectors import write_fused
 from data_prep.errors import InputError
 from data_prep.song import STAGES, Song, Stage, StageVector
@@ -72,21 +81,10 @@ def write_songs(connection: sa.Connection, songs: Sequence[Song]) -> None:
     """
     for part in parts(songs):
         rows = _rows(part)
-        statement = _insert(connection)(song_table)
+        statement = insert_of(connection)(song_table)
         new = {name: statement.excluded[name] for name in rows[0] if name != "id"}
         connection.execute(statement.on_conflict_do_update(index_elements=["id"], set_=new), rows)
         _write_fused_of(connection, part)
-
-
-def _insert(connection: sa.Connection) -> Any:
-    """The ``INSERT`` of the database that knows ``ON CONFLICT``; only that one is imported."""
-    if connection.dialect.name == "sqlite":
-        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
-
-        return sqlite_insert
-    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
-
-    return postgresql_insert
 
 
 def _rows(songs: Sequence[Song]) -> list[dict[str, Any]]:
@@ -150,6 +148,16 @@ def _write_fused_of(connection: sa.Connection, songs: Sequence[Song]) -> None:
         write_fused(connection, of_songs, vectors.astype(np.float32), made_by)
 
 
+def mark_missing(connection: sa.Connection, ids: Sequence[str], since: str) -> int:
+    """Mark songs as missing since a date, if they are not yet; gives how many were marked."""
+    marked = 0
+    for part in parts(ids):
+        wanted = _songs.id.in_(part), _songs.missing_since.is_(None)
+        statement = sa.update(song_table).where(*wanted).values(missing_since=since)
+        marked += connection.execute(statement).rowcount
+    return marked
+
+
 def remove_songs(connection: sa.Connection, ids: Sequence[str]) -> int:
     """Take songs out; gives the number that were there."""
     removed = 0
@@ -157,4 +165,5 @@ def remove_songs(connection: sa.Connection, ids: Sequence[str]) -> int:
         found = sa.select(_songs.number).where(_songs.id.in_(part))
         connection.execute(sa.delete(fused_table).where(_fused.number.in_(found)))
         removed += connection.execute(sa.delete(song_table).where(_songs.id.in_(part))).rowcount
+    remove_files(connection, ids)
     return removed

@@ -1,9 +1,10 @@
-"""The tables of a catalogue, second schema; facts about it as a whole; filters as conditions.
+"""The tables of a catalogue, third schema; facts about it as a whole; filters as conditions.
 
 ``maeum_songs`` has the facts of a song and the models' raw answers under a number
 that it keeps for good. The fused vectors lie in ``maeum_fused``, by that number:
 other fusion settings write this narrow table anew and touch nothing else.
-``maeum_meta`` has facts about the catalogue as a whole.
+``maeum_files`` tells what the stages of a song were made from. ``maeum_meta`` has facts about the
+catalogue as a whole.
 
 Text is compared by code point in either database, so that songs have one order,
 and letters are folded alike.
@@ -14,7 +15,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import sqlalchemy as sa
 
@@ -22,7 +23,7 @@ from data_prep.errors import CatalogueError
 from data_prep.song import STAGES, Song, SongFilter, Stage, fold
 from data_prep.taxonomy import TAXONOMY_VERSION
 
-SCHEMA_VERSION: Final = "2"
+SCHEMA_VERSION: Final = "3"
 REVISION_KEY: Final = "revision"
 OWN_KEYS: Final = ("schema_version", "taxonomy_version", REVISION_KEY)
 
@@ -70,6 +71,19 @@ fused_table = sa.Table(
     sa.Column("made_by", _text, nullable=False),
 )
 
+file_table = sa.Table(
+    "maeum_files",
+    metadata,
+    sa.Column("song_id", _text, primary_key=True),
+    sa.Column("source", _text),
+    sa.Column("place", _text),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("mtime_ns", sa.BigInteger),
+    sa.Column("content", _text),
+    sa.Column("lyrics", _text),
+    sa.Column("audio", _text),
+)
+
 _songs = song_table.c
 
 
@@ -110,6 +124,17 @@ def renew_revision(connection: sa.Connection) -> None:
     counted = revision(connection).partition("-")[0]
     following = int(counted) + 1 if counted.isdecimal() else 1
     put_meta(connection, {REVISION_KEY: f"{following}-{os.urandom(8).hex()}"})
+
+
+def insert_of(connection: sa.Connection) -> Any:
+    """The ``INSERT`` of the database that knows ``ON CONFLICT``; only that one is imported."""
+    if connection.dialect.name == "sqlite":
+        from sqlalchemy.dialects.sqlite import insert as sqlite_insert
+
+        return sqlite_insert
+    from sqlalchemy.dialects.postgresql import insert as postgresql_insert
+
+    return postgresql_insert
 
 
 def parts(items: Sequence[_T]) -> Iterator[Sequence[_T]]:

@@ -44,6 +44,9 @@ class Song:
         ``path`` a file of the user's own, ``source`` where the row came from.
     year
         Of release.
+    missing_since
+        Date (ISO 8601) on which indexing found its file gone; such a song is kept, and not
+        recommended. ``None`` while it is there.
     lyrics, audio
         The models' raw answers, before calibration.
     fused
@@ -63,6 +66,7 @@ class Song:
     link: str | None = None
     path: str | None = None
     source: str | None = None
+    missing_since: str | None = None
     lyrics: StageVector | None = None
     audio: StageVector | None = None
     fused: StageVector | None = None

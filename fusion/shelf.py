@@ -69,7 +69,7 @@ class Shelf(Protocol):
 
 
 class ListShelf:
-    """Songs of a list.
+    """Songs of a list; one whose file is gone (``missing_since``) is never found.
 
     Parameters
     ----------
@@ -91,6 +91,7 @@ class ListShelf:
         """The fused vectors of all songs, to be searched by a measure."""
         if similarity not in self._indexes:
             vectors = song_vectors(self._songs, self.settings)
+            vectors[[song.missing_since is not None for song in self._songs]] = np.nan
             self._indexes[similarity] = SimilarityIndex(vectors, similarity)
         return self._indexes[similarity]
 
@@ -113,6 +114,8 @@ class ListShelf:
 
 class CatalogueShelf:
     """Songs of a catalogue as it is now; a change of it takes another shelf.
+
+    A song whose file is gone (``missing_since``) keeps its row and has no vector.
 
     Parameters
     ----------
@@ -217,6 +220,7 @@ class CatalogueShelf:
             vectors, stale = found.fused, ~found.current
             fused = fuse_many(found.lyrics[stale], found.audio[stale], self.settings)
             vectors[stale] = fused.distribution
+        vectors[np.isin(found.numbers, self._catalogue.missing())] = np.nan
         self.revision = found.revision
         self._indexes["cosine"] = SimilarityIndex(vectors, "cosine")
         self._save("cosine", found.numbers)

@@ -151,7 +151,7 @@ def test_filter_of_no_year() -> None:
 def test_meta(board: Catalogue) -> None:
     board.set_meta("made", "today")
     board.set_meta("made", "yesterday")
-    own = {"schema_version": "2", "taxonomy_version": "1", "revision": board.revision()}
+    own = {"schema_version": "3", "taxonomy_version": "1", "revision": board.revision()}
     assert board.meta() == {"made": "yesterday", **own}
     assert board.fact("made") == "yesterday"
     assert board.fact("missing") is None
@@ -224,7 +224,7 @@ def test_foreign_database(tmp_path: Path, create: bool) -> None:
 def test_other_version(board: Catalogue, path: Path) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE maeum_meta SET value = '99' WHERE key = 'schema_version'")
-    with pytest.raises(CatalogueError, match="schema version 99, this version of maeum reads 2"):
+    with pytest.raises(CatalogueError, match="schema version 99, this version of maeum reads 3"):
         Catalogue.open(path)
 
 

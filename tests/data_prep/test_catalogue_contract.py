@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
+from data_prep.catalogue import Catalogue, Song, SongFile, SongFilter, StageVector
 from data_prep.errors import CatalogueError, InputError
 from tests.data_prep.old_catalogue import write_old_catalogue
 
@@ -224,17 +224,59 @@ def test_one_writes_at_a_time(catalogue: Catalogue, place: str, monkeypatch) -> 
 
 
 def test_the_first_schema_is_brought_up_to_date(place: str, execute) -> None:
-    carried = {"fusion_settings": "{}", "inputs:가": "1"}
-    write_old_catalogue(execute, SONGS[::-1], carried)
+    carried = {"fusion_settings": "{}"}
+    inputs = {"inputs:가": '{"lyrics": "a:b", "audio": "c:d", "stat": [5, 6]}', "inputs:Z": "1"}
+    write_old_catalogue(execute, SONGS[::-1], carried | inputs)
     with Catalogue.open(place, read_only=True) as catalogue:
         assert list(map(content, catalogue.songs())) == list(map(content, SONGS))
         assert catalogue.numbers().tolist() == sorted(catalogue.numbers().tolist())
-        facts = {"schema_version": "2", "taxonomy_version": "1", "revision": catalogue.revision()}
+        facts = {"schema_version": "3", "taxonomy_version": "1", "revision": catalogue.revision()}
         assert catalogue.meta() == {**carried, **facts}
+        assert catalogue.files(["가", "Z", "?"]) == {
+            "가": SongFile("가", size=5, mtime_ns=6, content="c", lyrics="a:b", audio="c:d"),
+            "Z": SongFile("Z"),
+        }
     with Catalogue.open(place) as catalogue:
         assert catalogue.revision() == facts["revision"], "it is done once"
         catalogue.upsert([Song("new")])
         assert catalogue.count() == len(IDS) + 1
+
+
+def test_the_second_schema_is_brought_up_to_date(place: str, execute) -> None:
+    with Catalogue.open(place, create=True) as catalogue:
+        catalogue.upsert(SONGS)
+    execute("ALTER TABLE maeum_songs DROP COLUMN missing_since", [[]])
+    execute("DROP TABLE maeum_files", [[]])
+    execute("UPDATE maeum_meta SET value = '2' WHERE key = 'schema_version'", [[]])
+    execute("INSERT INTO maeum_meta VALUES (?, ?)", [["inputs:Z", '{"lyrics": "a:b"}']])
+    with Catalogue.open(place, read_only=True) as catalogue:
+        assert list(map(content, catalogue.songs())) == list(map(content, SONGS))
+        assert catalogue.files(["Z"]) == {"Z": SongFile("Z", lyrics="a:b")}
+        assert catalogue.meta()["schema_version"] == "3"
+    with Catalogue.open(place) as catalogue:
+        assert catalogue.mark_missing(["Z"], "2026-11-27") == 1
+
+
+def test_files_are_kept_replaced_and_go_with_their_songs(catalogue: Catalogue) -> None:
+    before = catalogue.revision()
+    first, second = SongFile("가", "music", "a/가.mp3", 1, 2, "x"), SongFile("Z", "music", "Z.mp3")
+    catalogue.keep_files([SongFile("가"), second, first])
+    assert catalogue.revision() == before
+    assert catalogue.files(IDS) == {"가": first, "Z": second}
+    paths = {song.id: song.path for song in catalogue.songs()}
+    assert catalogue.placed_files("music") == [(second, paths["Z"]), (first, paths["가"])]
+    assert catalogue.placed_files("other") == []
+    catalogue.remove(["가"])
+    assert catalogue.files(IDS) == {"Z": second}
+
+
+def test_missing_songs_are_marked_once(catalogue: Catalogue) -> None:
+    assert catalogue.missing().tolist() == []
+    assert catalogue.mark_missing(["Z", "nobody"], "2026-01-01") == 1
+    assert catalogue.mark_missing(["Z", "가"], "2026-02-02") == 1
+    since = {song.id: song.missing_since for song in catalogue.songs() if song.missing_since}
+    assert since == {"Z": "2026-01-01", "가": "2026-02-02"}
+    assert sorted(catalogue.missing()) == sorted(map(catalogue.number_of, ("Z", "가")))
 
 
 def test_a_damaged_vector_of_the_first_schema_is_named(place: str, execute) -> None:
