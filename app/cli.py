@@ -193,33 +193,49 @@ def index(
     no_paths: Annotated[
         bool, typer.Option("--no-paths", help="Store no local paths, for a catalogue to publish.")
     ] = False,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=1, help="Processes that read songs; as many as cores by default."
+        ),
+    ] = None,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     fusion: FusionOption = None,
     model_lyrics: LyricsModelOption = None,
     model_audio: AudioModelOption = None,
 ) -> None:
-    """Analyse songs into a catalogue; those that are there and unchanged are left alone."""
+    """Analyse songs into a catalogue; those that are there and unchanged are left alone.
+
+    Files that were moved inside a folder keep their songs, and those that are gone are marked.
+    """
     from app.atomic_file import check_writable
     from app.demo import catalogue_to_write
     from app.failures import show_failures, write_failures
     from app.library.indexing import index_songs
     from app.library.song_sources import song_sources
+    from app.reading_pool import ReadingPool, usable_cores
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import catalogue_settings
 
     if errors is not None:
         check_writable(errors)
     sources = [one for path in paths for one in song_sources(path, source)]
-    with Catalogue.open(catalogue_to_write(catalogue), create=True) as songs:
+    with (
+        Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
+        ReadingPool(
+            workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
+        ) as pool,
+    ):
         analyser = analyser_of(model_lyrics, model_audio, fusion, catalogue_settings(songs))
-        report = index_songs(songs, sources, analyser, keep_paths=not no_paths)
+        report = index_songs(songs, sources, analyser, keep_paths=not no_paths, pool=pool)
         count = songs.count()
         name = songs.name
     if errors is not None:
         write_failures(errors, report.failures)
     typer.echo(
-        f"{report.new:,} new, {report.changed:,} changed, {report.unchanged:,} unchanged, "
+        f"{report.new:,} new, {report.changed:,} changed, {report.moved:,} moved, "
+        f"{report.unchanged:,} unchanged, {report.missing:,} gone, "
         f"{len(report.failures):,} failed; {count:,} songs in {name}",
         err=True,
     )

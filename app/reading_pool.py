@@ -39,8 +39,14 @@ class Pending(Protocol[_T_co]):
     def result(self, timeout: float | None = None) -> _T_co:
         """The answer itself."""
 
+    def done(self) -> bool:
+        """Whether the answer is there, or will never be."""
+
+    def running(self) -> bool:
+        """Whether it is being read now."""
+
     def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
-        """Have something called, with this, when the answer is there or will never be."""
+        """Have something called, with this, when it is done."""
 
     def cancel(self) -> bool:
         """Give it up; what is being read is ended."""
@@ -80,8 +86,10 @@ class ReadingPool:
         """Read a recording."""
         return self._scheduled(_read_sound, path)
 
-    def words(self, texts: Sequence[str], *, as_mood: bool = False) -> Pending[list[LyricReading]]:
-        """Read texts, one reading for each."""
+    def words(
+        self, texts: Sequence[str], *, as_mood: bool = False
+    ) -> Pending[list[LyricReading | InputError]]:
+        """Read texts: for each its reading, or what is wrong with it."""
         return self._scheduled(_read_words, list(texts), as_mood)
 
     def close(self) -> None:
@@ -171,6 +179,13 @@ def outcome(pending: Pending[_T]) -> _T:
         raise InputError("reading it was given up") from error
 
 
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 # In the processes of a pool.
 
 _analyser: SongAnalyser | None = None
@@ -178,6 +193,8 @@ _analyser: SongAnalyser | None = None
 
 def _begin(lyrics_folder: Path | None, audio_folder: Path | None, niceness: int) -> None:
     global _analyser
+    # One thread for each process; read by numpy's libraries when they are imported.
+    os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
     from fusion.analysis import SongAnalyser
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started us
@@ -199,6 +216,12 @@ def _read_sound(path: Path) -> AudioReading:
     return _analyser.read_sound(path)
 
 
-def _read_words(texts: list[str], as_mood: bool) -> list[LyricReading]:
+def _read_words(texts: list[str], as_mood: bool) -> list[LyricReading | InputError]:
     assert _analyser is not None, "the process has begun"
-    return [_analyser.read_words(text, as_mood=as_mood) for text in texts]
+    readings: list[LyricReading | InputError] = []
+    for text in texts:
+        try:
+            readings.append(_analyser.read_words(text, as_mood=as_mood))
+        except InputError as error:
+            readings.append(error)
+    return readings

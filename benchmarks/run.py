@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from benchmarks.measurement import SEED, Measurement, alternate, write_song
 
-PARTS: Final = ("search", "rescoring", "mel", "sound", "mel-reading", "text", "commands")
+PARTS: Final = ("search", "rescoring", "mel", "sound", "mel-reading", "text", "commands", "indexing")
 MOOD: Final = "오늘 너무 우울해"
 SONG_TEXTS: Final = 240
 
@@ -209,6 +209,7 @@ def machine() -> str:
 
 def measure(*, repeats: int, only: str | None = None) -> list[Measurement]:
     """All measurements, slow ones last, or those of one part."""
+    from benchmarks.indexing_speed import indexing_speed
     from benchmarks.mel_reading import mel_reading
     from benchmarks.rescoring_speed import rescoring_speed
     from benchmarks.search_speed import search_speed
@@ -225,6 +226,7 @@ def measure(*, repeats: int, only: str | None = None) -> list[Measurement]:
             cold_recommendation(repeats=max(repeats // 3, 3)),
             song_analysis(repeats=max(repeats // 5, 3)),
         ],
+        "indexing": lambda: [indexing_speed(repeats=1)],
     }
     assert tuple(parts) == PARTS, "the parts are those of --only"
     return [line for name, part in parts.items() if only in (None, name) for line in part()]

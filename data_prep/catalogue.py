@@ -170,7 +170,7 @@ class Catalogue:
         """Number → song, of those numbers that are there."""
         found: dict[int, Song] = {}
         with self._reading() as connection:
-            for part in tables.parts(list(numbers)):
+            for part in tables.parts([int(number) for number in numbers]):
                 query = catalogue_songs.select_songs().where(tables.song_table.c.number.in_(part))
                 found.update(catalogue_songs.read_songs(connection, query))
         return found

@@ -1,34 +1,52 @@
 """Indexing: songs into a catalogue, each analysed once and again only where it must.
 
-For every song the catalogue's meta data keeps what its stages were made from, as
-JSON under ``inputs:ID``: hashes of the words and of the recording, each with the
-hash of the model that read it, and the recording's size and time of change. A
-stage whose inputs are the same is kept; a recording that was only touched is
-recognised by its content.
+For every song the catalogue keeps what its stages were made from: hashes of the words and of
+the recording, each with the hash of the model that read it, and the recording's size and time
+of change. A stage whose inputs are the same is kept; a recording that was only touched is
+recognised by its content, and one that was moved keeps its song.
+
+Songs are read ahead, in a pool of processes if there is one, and written in the order of the
+sources: the catalogue does not depend on how many processes there were, nor on where a run
+was broken off.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field, fields, replace
+from datetime import date
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from app.failures import Failure, explain
+from app.library.file_identity import Identities, hash_of_file, identify
+from app.library.readers import ReadHere, SongReader, WordBatch
 from app.library.song_sources import SongMaterial, SongSource
 from app.progress import Progress
-from data_prep.catalogue import STAGES, Catalogue, Song, StageVector
+from app.reading_pool import Pending, ReadingPool, outcome
+from data_prep.catalogue import STAGES, Catalogue, Song, SongFile, StageVector
 from data_prep.errors import InputError
 from fusion.analysis import SongAnalyser
 from fusion.rescoring import keep_settings, rescore, with_fused
 
-SONGS_PER_COMMIT: Final = 20
-INPUTS_KEY: Final = "inputs:"
+if TYPE_CHECKING:
+    from fusion.analysis import AudioReading, LyricReading
 
-Outcome = Literal["new", "changed", "unchanged"]
+SOURCES_AT_ONCE: Final = 64
+"""Sources whose songs are looked up in the catalogue together."""
+
+# What is read ahead and what waits to be written is counted in texts; a recording is as much
+# work as some of them.
+_COST_OF_SOUND: Final = 64
+_COST_OF_WORDS: Final = 1
+COST_OF_COMMIT: Final = 64
+_COST_AHEAD: Final = 16 * _COST_OF_SOUND
+"""For each process."""
+
+Outcome = Literal["new", "changed", "moved", "unchanged"]
 
 _FACTS: Final = tuple(f.name for f in fields(Song) if f.name not in STAGES)
 
@@ -39,8 +57,11 @@ class IndexReport:
 
     Attributes
     ----------
-    new, changed, unchanged
-        Songs added; written again, for new inputs, models or facts; left alone.
+    new, changed, moved, unchanged
+        Songs added; written again, for new inputs, models or facts; found at another place;
+        left alone.
+    missing
+        Songs whose file is gone, marked in this run.
     rescored
         Songs of the catalogue whose fused vector was renewed besides.
     failures
@@ -49,7 +70,9 @@ class IndexReport:
 
     new: int = 0
     changed: int = 0
+    moved: int = 0
     unchanged: int = 0
+    missing: int = 0
     rescored: int = 0
     failures: list[Failure] = field(default_factory=list)
 
@@ -58,41 +81,13 @@ class IndexReport:
         return {
             "new": self.new,
             "changed": self.changed,
+            "moved": self.moved,
             "unchanged": self.unchanged,
+            "missing": self.missing,
             "rescored": self.rescored,
             "failed": len(self.failures),
             "errors": [failure.to_json() for failure in self.failures],
         }
-
-
-@dataclass(frozen=True)
-class _Inputs:
-    """What the stages of a song were made from.
-
-    ``lyrics`` and ``audio`` are ``CONTENT:MODEL``, two hashes, or ``None``; ``stat``
-    is the recording's size in bytes and time of change in ns, unless paths are
-    not to be kept.
-    """
-
-    lyrics: str | None = None
-    audio: str | None = None
-    stat: tuple[int, int] | None = None
-
-    def to_json(self) -> str:
-        return json.dumps({"lyrics": self.lyrics, "audio": self.audio, "stat": self.stat})
-
-    @classmethod
-    def from_json(cls, text: str | None) -> _Inputs:
-        try:
-            content = json.loads(text or "{}")
-            stat = content.get("stat")
-            return cls(
-                content.get("lyrics"),
-                content.get("audio"),
-                (int(stat[0]), int(stat[1])) if stat else None,
-            )
-        except (ValueError, TypeError, AttributeError, IndexError):
-            return cls()  # whatever it was, it vouches for nothing
 
 
 def index_songs(
@@ -101,10 +96,12 @@ def index_songs(
     analyser: SongAnalyser,
     *,
     keep_paths: bool = True,
+    pool: ReadingPool | None = None,
 ) -> IndexReport:
     """Bring a catalogue up to date with songs.
 
-    Committed every ``SONGS_PER_COMMIT`` songs and on interruption.
+    A recording is committed as soon as it and those before it are read, texts some dozens at a
+    time; an interruption costs what was being read.
 
     Parameters
     ----------
@@ -113,27 +110,36 @@ def index_songs(
     sources
         Songs to index.
     analyser
-        Reads and fuses; its settings are kept in the catalogue.
+        Fuses, and reads where there is no pool; its settings are kept in the catalogue.
     keep_paths
         Whether local paths and times of files are stored.
+    pool
+        Reads, with the same models as the analyser; left open.
 
     Raises
     ------
     ModelFolderError, CatalogueError
         If a model or the catalogue cannot be used.
     """
-    run = _IndexRun(catalogue, analyser, keep_paths)
+    identities = identify(catalogue, sources) if keep_paths else Identities()
+    reader: SongReader = pool if pool is not None else ReadHere(analyser)
+    run = _IndexRun(catalogue, analyser, reader, keep_paths, identities)
     progress = Progress(len(sources), "songs")
+    ahead = _COST_AHEAD * (pool.workers if pool is not None else 0)
+    window: deque[_Job] = deque()
+    cost = 0
     try:
-        for start in range(0, len(sources), SONGS_PER_COMMIT):
-            batch = sources[start : start + SONGS_PER_COMMIT]
-            known = {song.id: song for song in catalogue.get([s.id for s in batch if s.id])}
-            try:
-                for source in batch:
-                    failed = run.index(source, known)
-                    progress.advance(failed=failed)
-            finally:
-                run.commit()
+        for start in range(0, len(sources), SOURCES_AT_ONCE):
+            listed = range(start, min(start + SOURCES_AT_ONCE, len(sources)))
+            for job in run.looked_up([(number, sources[number]) for number in listed]):
+                run.begin(job)
+                window.append(job)
+                cost += job.cost
+                while window and (cost > ahead or window[0].is_ready()):
+                    cost -= window[0].cost
+                    progress.advance(failed=run.finish(window.popleft()))
+        while window:
+            progress.advance(failed=run.finish(window.popleft()))
     except KeyboardInterrupt:
         progress.close()
         print(
@@ -143,122 +149,235 @@ def index_songs(
         raise
     finally:
         progress.close()
+        run.commit()
+    run.report.missing = catalogue.mark_missing(identities.gone, date.today().isoformat())
     run.report.rescored = rescore(catalogue, analyser.settings, only_stale=True)
     return run.report
 
 
-class _IndexRun:
-    """State of one run: what is waiting to be committed, and the report."""
+@dataclass(eq=False)
+class _Job:
+    """One song on its way into the catalogue.
 
-    def __init__(self, catalogue: Catalogue, analyser: SongAnalyser, keep_paths: bool) -> None:
+    Attributes
+    ----------
+    source, song_id
+        What it is of, and its id; ``None`` where the source names none.
+    old, before
+        What the catalogue has of it.
+    song, inputs
+        What is known of it now: facts, stages that are kept, and what they were made from.
+    words, sound
+        What is being read of it.
+    failure
+        Why it cannot be used.
+    cost
+        Of what is being read.
+    """
+
+    source: SongSource
+    song_id: str | None
+    old: Song | None
+    before: SongFile | None
+    song: Song | None = None
+    inputs: SongFile | None = None
+    words: tuple[WordBatch, int] | None = None
+    sound: Pending[AudioReading] | None = None
+    failure: Exception | None = None
+    cost: int = 0
+
+    def is_ready(self) -> bool:
+        """Whether everything about it is known."""
+        return (self.words is None or self.words[0].done()) and (
+            self.sound is None or self.sound.done()
+        )
+
+
+class _IndexRun:
+    """State of one run: what is waiting to be written, and the report."""
+
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        analyser: SongAnalyser,
+        reader: SongReader,
+        keep_paths: bool,
+        identities: Identities,
+    ) -> None:
         self._catalogue = catalogue
         self._analyser = analyser
+        self._reader = reader
         self._keep_paths = keep_paths
-        self._inputs = {
-            key.removeprefix(INPUTS_KEY): value
-            for key, value in catalogue.meta().items()
-            if key.startswith(INPUTS_KEY)
-        }
-        self._waiting: list[tuple[Song, _Inputs]] = []
+        self._identities = identities
+        self._batch = WordBatch(reader)
+        self._waiting: list[tuple[Song | None, SongFile]] = []
+        self._cost = 0
         self._seen: dict[str, str] = {}
         self.report = IndexReport()
         keep_settings(catalogue, analyser.settings)
 
-    def index(self, source: SongSource, known: Mapping[str, Song]) -> bool:
-        """Index one song; whether it failed."""
+    def looked_up(self, sources: Sequence[tuple[int, SongSource]]) -> list[_Job]:
+        """Songs beside what the catalogue has of them."""
+        ids = [self._identities.ids.get(number, source.id) for number, source in sources]
+        wanted = [song_id for song_id in ids if song_id]
+        songs = {song.id: song for song in self._catalogue.get(wanted)}
+        files = self._catalogue.files(wanted)
+        return [
+            _Job(source, song_id, songs.get(song_id or ""), files.get(song_id or ""))
+            for (_, source), song_id in zip(sources, ids, strict=True)
+        ]
+
+    def begin(self, job: _Job) -> None:
+        """Have read what must be read of a song."""
         try:
-            outcome = self._index(source, known)
+            self._begin(job)
         except Exception as error:  # one bad song must not stop the others
-            self.report.failures.append(Failure(source.where, source.id, explain(error)))
+            explain(error)  # but a model that is gone does
+            job.failure = error
+
+    def finish(self, job: _Job) -> bool:
+        """Put a song among those to be written; whether it failed."""
+        try:
+            if job.failure is not None:
+                raise job.failure
+            result = self._finish(job)
+        except Exception as error:  # one bad song must not stop the others
+            failure = Failure(job.source.where, job.song_id, explain(error))
+            self.report.failures.append(failure)
             return True
-        setattr(self.report, outcome, getattr(self.report, outcome) + 1)
+        setattr(self.report, result, getattr(self.report, result) + 1)
+        self._cost += job.cost
+        if self._cost >= COST_OF_COMMIT:
+            self.commit()
         return False
 
     def commit(self) -> None:
         """Write what is waiting."""
-        if not self._waiting:
-            return
-        with self._catalogue.transaction():
-            self._catalogue.upsert(song for song, _ in self._waiting)
-            for song, inputs in self._waiting:
-                self._catalogue.set_meta(INPUTS_KEY + song.id, inputs.to_json())
-        self._waiting.clear()
+        waiting, self._waiting, self._cost = self._waiting, [], 0
+        if waiting:
+            with self._catalogue.transaction():
+                self._catalogue.upsert(song for song, _ in waiting if song is not None)
+                self._catalogue.keep_files(file for _, file in waiting)
 
-    def _index(self, source: SongSource, known: Mapping[str, Song]) -> Outcome:
-        if source.id is not None and source.id in self._seen:
-            raise InputError(f"the same id {source.id!r} as {self._seen[source.id]}")
-        material = source.load()
-        song_id = material.song.id
-        self._seen[song_id] = source.where
-        old = known.get(song_id)
-        if old is not None and old.source != material.song.source:
+    def _begin(self, job: _Job) -> None:
+        if job.song_id is not None and job.song_id in self._seen:
+            raise InputError(f"the same id {job.song_id!r} as {self._seen[job.song_id]}")
+        material = job.source.load()
+        job.song_id = song_id = job.song_id or material.song.id
+        self._seen[song_id] = job.source.where
+        if job.old is not None and job.old.source != material.song.source:
             raise InputError(
-                f"the id {song_id!r} belongs to a song from {old.source!r} already: give it "
-                f"another id, or index it with --source {old.source}"
+                f"the id {song_id!r} belongs to a song from {job.old.source!r} already: give it "
+                f"another id, or index it with --source {job.old.source}"
             )
-        before = _Inputs.from_json(self._inputs.get(song_id)) if old is not None else _Inputs()
-        song, inputs = self._analysed(material, old, before)
+        job.song = replace(material.song, id=song_id)
         if not self._keep_paths:
-            song = replace(song, path=None)
-        if old is not None and inputs == before and _same(song, old):
-            return "unchanged"
-        (fused,) = with_fused([song], self._analyser.settings)
-        self._waiting.append((fused, inputs))
-        return "new" if old is None else "changed"
+            job.song = replace(job.song, path=None)
+        job.inputs = self._placed(job)
+        self._begin_words(job, material)
+        self._begin_sound(job, material)
 
-    def _analysed(
-        self, material: SongMaterial, old: Song | None, before: _Inputs
-    ) -> tuple[Song, _Inputs]:
-        """The song with its raw stages; those whose inputs are the same are the old ones."""
-        song, inputs = material.song, _Inputs()
-        words = material.lyrics if material.lyrics and material.lyrics.strip() else None
-        if words is not None:
-            model = self._analyser.lyric_predictor.model_hash
-            inputs = replace(inputs, lyrics=f"{_text_hash(words)}:{model}")
-            if old is not None and inputs.lyrics == before.lyrics:
-                song = replace(
-                    song,
-                    lyrics=old.lyrics,
-                    lyrics_note=old.lyrics_note,
-                    language=song.language or old.language,
-                )
-            else:
-                reading = self._analyser.read_words(words)
-                song = replace(
-                    song,
-                    lyrics=_stage(reading.distribution, model),
-                    lyrics_note=_note(reading.reason, reading.notes),
-                    language=song.language or reading.language,
-                )
-        if material.audio is not None:
-            model = self._analyser.audio_predictor.model_hash
-            inputs = self._audio_inputs(inputs, material.audio, model, before)
-            if old is not None and inputs.audio == before.audio:
-                song = replace(song, audio=old.audio, audio_note=old.audio_note)
-            else:
-                sound = self._analyser.read_sound(material.audio)
-                song = replace(
-                    song,
-                    audio=_stage(sound.distribution, model),
-                    audio_note=_note(sound.reason, sound.notes),
-                )
-        if song.lyrics is None and song.audio is None:
-            reasons = [note for note in (song.lyrics_note, song.audio_note) if note]
-            raise InputError(f"no emotion could be read: {'; '.join(reasons) or 'nothing to read'}")
-        return song, inputs
+    def _placed(self, job: _Job) -> SongFile:
+        file = job.source.file
+        assert job.song_id is not None, "a song that was loaded has an id"
+        if file is None or not self._keep_paths:
+            return SongFile(job.song_id)
+        return SongFile(job.song_id, file.source, file.place)
 
-    def _audio_inputs(self, inputs: _Inputs, path: Path, model: str, before: _Inputs) -> _Inputs:
+    def _begin_words(self, job: _Job, material: SongMaterial) -> None:
+        assert job.song is not None
+        assert job.inputs is not None
+        words = material.lyrics
+        if words is None or not words.strip():
+            return
+        made_of = f"{_hash_of_text(words)}:{self._analyser.lyric_predictor.model_hash}"
+        job.inputs = replace(job.inputs, lyrics=made_of)
+        if job.old is not None and job.before is not None and job.before.lyrics == made_of:
+            job.song = replace(
+                job.song,
+                lyrics=job.old.lyrics,
+                lyrics_note=job.old.lyrics_note,
+                language=job.song.language or job.old.language,
+            )
+            return
+        job.cost += _COST_OF_WORDS
+        if material.audio is None:
+            if not self._batch.is_open:
+                self._batch = WordBatch(self._reader)
+            job.words = self._batch, self._batch.add(words)
+        else:  # its sound must not wait for other songs' words
+            alone = WordBatch(self._reader)
+            job.words = alone, alone.add(words)
+            alone.send()
+
+    def _begin_sound(self, job: _Job, material: SongMaterial) -> None:
+        assert job.song is not None
+        assert job.inputs is not None
+        path = material.audio
+        if path is None:
+            return
+        model = self._analyser.audio_predictor.model_hash
+        job.inputs = self._with_sound(job.inputs, path, model, job.before)
+        before = job.before.audio if job.before is not None else None
+        if job.old is not None and job.inputs.audio == before:
+            job.song = replace(job.song, audio=job.old.audio, audio_note=job.old.audio_note)
+        else:
+            job.cost += _COST_OF_SOUND
+            job.sound = self._reader.sound(path)
+
+    def _with_sound(
+        self, inputs: SongFile, path: Path, model: str, before: SongFile | None
+    ) -> SongFile:
         try:
             status = path.stat()
-            stat = (status.st_size, status.st_mtime_ns)
-            if stat == before.stat and before.audio and before.audio.endswith(f":{model}"):
-                return replace(inputs, audio=before.audio, stat=stat)
-            content = _file_hash(path)
         except OSError as error:
             reason = error.strerror or error
             raise InputError(f"the recording {path} cannot be read: {reason}") from error
-        kept = stat if self._keep_paths else None
-        return replace(inputs, audio=f"{content}:{model}", stat=kept)
+        size, mtime_ns = status.st_size, status.st_mtime_ns
+        same = before is not None and (before.size, before.mtime_ns) == (size, mtime_ns)
+        content = before.content if before is not None and same else None
+        if content is None:
+            content = hash_of_file(path)
+        kept = (size, mtime_ns) if self._keep_paths else (None, None)
+        return replace(
+            inputs, size=kept[0], mtime_ns=kept[1], content=content, audio=f"{content}:{model}"
+        )
+
+    def _finish(self, job: _Job) -> Outcome:
+        assert job.song is not None
+        assert job.inputs is not None
+        song, old = job.song, job.old
+        if job.words is not None:
+            batch, place = job.words
+            words: LyricReading = batch.reading(place)
+            song = replace(
+                song,
+                lyrics=_stage(words.distribution, self._analyser.lyric_predictor.model_hash),
+                lyrics_note=_note(words.reason, words.notes),
+                language=song.language or words.language,
+            )
+        if job.sound is not None:
+            sound = outcome(job.sound)
+            song = replace(
+                song,
+                audio=_stage(sound.distribution, self._analyser.audio_predictor.model_hash),
+                audio_note=_note(sound.reason, sound.notes),
+            )
+        if song.lyrics is None and song.audio is None:
+            reasons = [note for note in (song.lyrics_note, song.audio_note) if note]
+            raise InputError(f"no emotion could be read: {'; '.join(reasons) or 'nothing to read'}")
+        is_same = old is not None and _same(song, old)
+        if is_same and job.inputs == job.before:
+            return "unchanged"
+        self._cost += 1
+        if is_same:
+            self._waiting.append((None, job.inputs))
+        else:
+            (fused,) = with_fused([song], self._analyser.settings)
+            self._waiting.append((fused, job.inputs))
+        if old is None:
+            return "new"
+        return "moved" if song.id in self._identities.moved else "changed"
 
 
 def _same(song: Song, old: Song) -> bool:
@@ -279,10 +398,5 @@ def _note(reason: str | None, notes: Sequence[str]) -> str | None:
     return "; ".join(parts) or None
 
 
-def _text_hash(text: str) -> str:
+def _hash_of_text(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()[:16]
-
-
-def _file_hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

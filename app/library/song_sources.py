@@ -4,7 +4,8 @@ A folder's song is what its tags and the files beside it say: ``song.lrc`` or
 ``song.txt`` beside ``song.mp3`` are its lyrics, before lyrics embedded in the
 tags. Its id is a hash of the source's name and the path inside the folder, so
 that a moved or renamed music folder can be indexed again under the same
-``--source``.
+``--source``. A file that was moved inside the folder keeps the id of its song
+(:mod:`app.library.file_identity`).
 """
 
 from __future__ import annotations
@@ -49,6 +50,28 @@ class SongMaterial:
 
 
 @dataclass(frozen=True)
+class PlacedFile:
+    """A sound file of a folder.
+
+    Attributes
+    ----------
+    path
+        Where it is.
+    source
+        Name that the folder's songs are kept under.
+    place
+        Path inside the folder, with ``/`` and composed Hangul.
+    is_of_folder
+        Whether the folder was looked through as a whole.
+    """
+
+    path: Path
+    source: str
+    place: str
+    is_of_folder: bool
+
+
+@dataclass(frozen=True)
 class SongSource:
     """Where one song comes from.
 
@@ -58,6 +81,8 @@ class SongSource:
         File, or table and row; for messages.
     id
         The song's id; ``None`` where it has none.
+    file
+        Its file, where it comes from a folder.
     load
         Reads tags, lyrics and facts; raises :class:`InputError` if they cannot
         be used.
@@ -66,6 +91,7 @@ class SongSource:
     where: str
     id: str | None
     load: Callable[[], SongMaterial]
+    file: PlacedFile | None = None
 
 
 def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
@@ -91,7 +117,7 @@ def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
         return _of_table(path, source or _table_name(path))
     if path.suffix.lower() in _sound_suffixes():
         folder = path.absolute().parent
-        return [_of_file(path, folder, source or _folder_name(folder))]
+        return [_of_file(path, folder, source or _folder_name(folder), is_of_folder=False)]
     expected = ", ".join((*TABLE_SUFFIXES, *sorted(_sound_suffixes())))
     raise InputError(f"{path} is neither a folder nor a file ending {expected}")
 
@@ -126,18 +152,25 @@ def _walk(folder: Path) -> Iterator[Path | OSError]:
 
 def _of_path(entry: Path | OSError, folder: Path, source: str) -> SongSource:
     if isinstance(entry, Path):
-        return _of_file(entry, folder, source)
+        return _of_file(entry, folder, source, is_of_folder=True)
     name = str(entry.filename or folder)
     message = f"the folder cannot be read: {entry.strerror or entry}"
     return SongSource(name, None, partial(_refuse, message))
 
 
-def _of_file(path: Path, folder: Path, source: str) -> SongSource:
+def _of_file(path: Path, folder: Path, source: str, *, is_of_folder: bool) -> SongSource:
     inside = path.absolute().relative_to(folder.absolute()).as_posix()
     # File systems differ in how they write Hangul: composed or taken apart.
-    name = unicodedata.normalize("NFC", f"{source}/{inside}").encode("utf-8", "surrogateescape")
-    song_id = hashlib.sha256(name).hexdigest()[:16]
-    return SongSource(str(path), song_id, partial(_load_file, path, song_id, source))
+    place = unicodedata.normalize("NFC", inside)
+    file = PlacedFile(path, source, place, is_of_folder)
+    song_id = id_of_place(file)
+    return SongSource(str(path), song_id, partial(_load_file, path, song_id, source), file)
+
+
+def id_of_place(file: PlacedFile) -> str:
+    """Id of the song that is found at a place first."""
+    name = unicodedata.normalize("NFC", f"{file.source}/{file.place}")
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
 def _load_file(path: Path, song_id: str, source: str) -> SongMaterial:

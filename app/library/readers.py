@@ -1,0 +1,153 @@
+"""Who reads a song's words and sound for indexing: this process, or a pool of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+from app.reading_pool import Pending, outcome
+from data_prep.errors import InputError
+
+if TYPE_CHECKING:
+    from fusion.analysis import AudioReading, LyricReading, SongAnalyser
+
+TEXTS_AT_ONCE: Final = 64
+
+_T = TypeVar("_T")
+
+
+class SongReader(Protocol):
+    """What indexing asks of a :class:`app.reading_pool.ReadingPool`."""
+
+    def words(self, texts: Sequence[str]) -> Pending[list[LyricReading | InputError]]:
+        """Read texts: for each its reading, or what is wrong with it."""
+
+    def sound(self, path: Path) -> Pending[AudioReading]:
+        """Read a recording."""
+
+
+class ReadHere:
+    """Reads in this process, when the answer is asked for.
+
+    Parameters
+    ----------
+    analyser
+        Reads.
+    """
+
+    def __init__(self, analyser: SongAnalyser) -> None:
+        self._analyser = analyser
+
+    def words(self, texts: Sequence[str]) -> Pending[list[LyricReading | InputError]]:
+        """Read texts: for each its reading, or what is wrong with it."""
+
+        def read() -> list[LyricReading | InputError]:
+            readings: list[LyricReading | InputError] = []
+            for text in texts:
+                try:
+                    readings.append(self._analyser.read_words(text))
+                except InputError as error:
+                    readings.append(error)
+            return readings
+
+        return _WhenAsked(read)
+
+    def sound(self, path: Path) -> Pending[AudioReading]:
+        """Read a recording."""
+        return _WhenAsked(lambda: self._analyser.read_sound(path))
+
+
+class _WhenAsked(Generic[_T]):
+    """An answer that is made when it is asked for."""
+
+    def __init__(self, make: Callable[[], _T]) -> None:
+        self._make = make
+
+    def result(self, timeout: float | None = None) -> _T:
+        """The answer itself."""
+        return self._make()
+
+    def done(self) -> bool:
+        """It can be asked for at any time."""
+        return True
+
+    def running(self) -> bool:
+        """It is not read before."""
+        return False
+
+    def cancel(self) -> bool:
+        """There is nothing to give up."""
+        return False
+
+    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
+        """It is there when it is asked for."""
+        callback(self)
+
+
+class WordBatch:
+    """Texts that are read together: a message to another process costs more than a text.
+
+    Parameters
+    ----------
+    reader
+        Reads them, when there are ``TEXTS_AT_ONCE`` or one of the answers is asked for.
+    """
+
+    def __init__(self, reader: SongReader) -> None:
+        self._reader = reader
+        self._texts: list[str] = []
+        self._pending: Pending[list[LyricReading | InputError]] | None = None
+        self._readings: list[LyricReading | InputError] | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether texts can still be added."""
+        return self._pending is None
+
+    def add(self, text: str) -> int:
+        """Add a text; gives its place."""
+        self._texts.append(text)
+        if len(self._texts) >= TEXTS_AT_ONCE:
+            self.send()
+        return len(self._texts) - 1
+
+    def send(self) -> None:
+        """Have them read; nothing can be added any more."""
+        if self._pending is None:
+            self._pending = self._reader.words(self._texts)
+
+    def done(self) -> bool:
+        """Whether the answers are there."""
+        return self._pending is not None and self._pending.done()
+
+    def reading(self, place: int) -> LyricReading:
+        """The answer for one text.
+
+        Raises
+        ------
+        InputError
+            If the text cannot be read.
+        """
+        if self._readings is None:
+            self._readings = self._read()
+        found = self._readings[place]
+        if isinstance(found, InputError):
+            raise found
+        return found
+
+    def _read(self) -> list[LyricReading | InputError]:
+        self.send()
+        assert self._pending is not None, "it was sent"
+        try:
+            return outcome(self._pending)
+        except InputError as error:  # one of them took too long, or crashed the process
+            if len(self._texts) == 1:
+                return [error]
+        singly: list[LyricReading | InputError] = []
+        for text in self._texts:
+            try:
+                singly += outcome(self._reader.words([text]))
+            except InputError as error:
+                singly.append(error)
+        return singly
