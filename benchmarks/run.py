@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 
 from benchmarks.measurement import SEED, Measurement, alternate, write_song
 
-PARTS: Final = ("search", "rescoring", "mel", "sound", "mel-reading", "text", "commands", "indexing")
+PARTS: Final = (
+    "search", "rescoring", "mel", "sound", "mel-reading", "text", "commands", "indexing",
+)  # fmt: skip
 MOOD: Final = "오늘 너무 우울해"
 SONG_TEXTS: Final = 240
 
