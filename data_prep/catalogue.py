@@ -182,6 +182,23 @@ class Catalogue:
             number = connection.execute(query).scalar_one_or_none()
         return None if number is None else int(number)
 
+    def numbers_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """Song id → its number, of those that are there."""
+        c, found = tables.song_table.c, dict[str, int]()
+        with self._reading() as connection:
+            for part in tables.parts(list(ids)):
+                query = sa.select(c.id, c.number).where(c.id.in_(part))
+                found.update((str(i), int(n)) for i, n in connection.execute(query).all())
+        return found
+
+    def genres(self) -> list[str]:
+        """Every genre, by name; of several in one song each."""
+        query = sa.select(tables.song_table.c.genre).distinct()
+        with self._reading() as connection:
+            listed = connection.execute(query).scalars().all()
+        names = {part.strip() for genre in listed for part in (genre or "").split(";")}
+        return sorted(names - {""}, key=str.casefold)
+
     def names(self) -> dict[int, tuple[str | None, str | None, str | None]]:
         """Number → title, artist and album, of all songs."""
         c = tables.song_table.c
