@@ -179,6 +179,11 @@ class CatalogueShelf:
             self._save(similarity, self._numbers)
         return self._indexes[similarity]
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The catalogue's number of each row, (n,)."""
+        return self._numbers
+
     def songs(self, rows: Sequence[int]) -> list[Song | None]:
         """Songs of rows; ``None`` for one that is not there any more."""
         kept = self._kept if self._kept is not None else {}

@@ -58,7 +58,7 @@ def test_a_mood_stays_that_mood_whatever_is_judged() -> None:
 
 
 def test_listeners_who_like_brighter_songs_get_lists_that_they_like_better() -> None:
-    """Simulated: within each mood they want more joy than they asked for, and say so of ten songs."""
+    """Simulated: within each mood they want more joy than they asked for, and judge ten songs."""
     rng = RNG(3)
     songs = rng.dirichlet(np.full(6, 0.6), size=4_000)
     units = songs / np.linalg.norm(songs, axis=1, keepdims=True)
