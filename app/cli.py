@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -198,7 +199,9 @@ def index(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Processes that read songs; as many as cores by default."
+            "--workers",
+            min=0,
+            help="Processes that read songs; as many as cores by default, none with 0.",
         ),
     ] = None,
     errors: ErrorsOption = None,
@@ -225,7 +228,9 @@ def index(
     sources = [one for path in paths for one in song_sources(path, source)]
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
-        ReadingPool(
+        nullcontext()
+        if workers == 0
+        else ReadingPool(
             workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
         ) as pool,
     ):
