@@ -41,3 +41,7 @@ def execute(place: str) -> Callable[[str, list], None]:
                 connection.executemany(statement, rows)
 
     return run
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--screenshots", help="folder for pictures of the page")

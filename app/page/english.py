@@ -47,6 +47,7 @@ ENGLISH: Final[dict[str, str]] = {
     "learn_info": "A random number is kept in place of a name, and never what you wrote.",
     "forget": "Delete all my judgements",
     "forgotten": "{count} judgements deleted.",
+    "voice": "Speak",
     "voice_missing": "No speech model is installed, so a mood is typed; `--speech-model` adds one.",
     "option_toward": "Move me toward",
     "option_toward_none": "Stay with my mood",

@@ -47,6 +47,7 @@ KOREAN: Final[dict[str, str]] = {
     "learn_info": "이름 대신 무작위 번호만 남습니다. 기분을 쓴 글은 남지 않습니다.",
     "forget": "내 평가 모두 지우기",
     "forgotten": "평가 {count}개를 지웠어요.",
+    "voice": "말로 쓰기",
     "voice_missing": "음성 모델이 없어 말로는 쓸 수 없어요. `--speech-model`로 켤 수 있습니다.",
     "option_toward": "이런 기분 쪽으로",
     "option_toward_none": "지금 기분 그대로",

@@ -22,6 +22,7 @@ from app.page.parts import (
     Parts,
     View,
     brought_into_view,
+    known_or_new,
     lead,
     listener_of,
     plain,
@@ -104,22 +105,23 @@ def mood_tab(parts: Parts, language: gr.Radio) -> tuple[View, gr.Checkbox]:
         name: str | None,
         learns: bool | None,
         *chosen: Any,
-    ) -> Iterator[tuple[str, Answer | None]]:
+    ) -> Iterator[tuple[str, Answer | None, str]]:
         shown_in = as_language(wanted)
-        yield busy_card(text(shown_in, "mood_busy")), None
+        name = known_or_new(name)
+        yield busy_card(text(shown_in, "mood_busy")), None, name
         try:
             check_words(mood)
             listener = listener_of(name, learns)
             found = parts.answers.for_mood(mood, _wishes(*chosen), listener)
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
-            yield problem(error, shown_in), None
+            yield problem(error, shown_in), None, name
             return
-        yield view(found, shown_in), found
+        yield view(found, shown_in), found, name
 
     asked: dict[str, Any] = {
         "fn": find,
         "inputs": [words, language, parts.listener, parts.learns, *options],
-        "outputs": [answer, last],
+        "outputs": [answer, last, parts.listener],
         **WORDS,
         **QUIET,
     }

@@ -75,16 +75,9 @@
     said.classList.toggle("is-shown", true);
   });
 
-  // Similar songs are drawn by the server; it is asked through a box that nobody sees.
-  window.maeumLike = function (id) {
-    const box = document.querySelector("#maeum-like textarea");
-    if (!box) return;
-    const write = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value").set;
-    write.call(box, JSON.stringify([id, Date.now()]));
-    box.dispatchEvent(new Event("input", {bubbles: true}));
-  };
+  // Similar songs are drawn by the server; maeumLike is lent by the component that asks it.
   document.addEventListener("click", function (event) {
     const button = closest(event, "[data-like]");
-    if (button) window.maeumLike(button.dataset.like);
+    if (button && window.maeumLike) window.maeumLike(button.dataset.like);
   });
 })();

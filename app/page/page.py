@@ -7,7 +7,6 @@ command line prints.
 from __future__ import annotations
 
 import json
-import secrets
 from typing import Any, Final
 
 import gradio as gr
@@ -16,7 +15,7 @@ from app.page.lab_tab import lab_tab
 from app.page.map_tab import map_tab
 from app.page.markup import escaped
 from app.page.mood_tab import mood_tab
-from app.page.parts import QUIET, Parts, listener_of
+from app.page.parts import QUIET, Parts, known_or_new
 from app.page.similar import similar_songs
 from app.page.song_tab import song_tab
 from app.page.style import MARK
@@ -104,7 +103,7 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
     def start(saved_language: str, name: str, learns: bool, request: gr.Request) -> list[Any]:
         asked = request.query_params.get("lang") or saved_language
         wanted = as_language(asked or language_of(request.headers.get("accept-language")))
-        listener = name if listener_of(name, True) is not None else secrets.token_urlsafe(16)
+        listener = known_or_new(name)
         drawn = in_language(wanted, (None,) * len(views))
         return [wanted, listener, learns, *drawn]
 

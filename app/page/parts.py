@@ -8,6 +8,7 @@ of them again when the language is switched.
 from __future__ import annotations
 
 import os
+import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Protocol, TypeVar
@@ -141,6 +142,11 @@ class Parts:
 def listener_of(name: str | None, learns: bool | None) -> Listener | None:
     """Who asks; ``None`` if the browser has no name for them."""
     return Listener(name, learns is not False) if name and LISTENER.fullmatch(name) else None
+
+
+def known_or_new(name: str | None) -> str:
+    """The random name that the browser keeps, or a new one for it to keep."""
+    return name if name and LISTENER.fullmatch(name) else secrets.token_urlsafe(16)
 
 
 def plain(markup: str, **settings: Any) -> gr.HTML:

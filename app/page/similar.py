@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import gradio as gr
 
@@ -24,29 +23,31 @@ from app.page.texts import Language, as_language, text
 from app.service.answers import Answer
 from fusion.recommendation import Wishes
 
+_LEND: Final = "window.maeumLike = (song) => trigger('click', {song: song});"
+
 
 def similar_songs(parts: Parts, language: gr.Radio) -> View:
-    """The place for them, and the hidden box that the page's script asks through."""
+    """The place for them, and the way by which the page's script asks for them."""
     last = gr.State(None)
-    asked = gr.Textbox(visible="hidden", elem_id="maeum-like", show_label=False)
+    # lends the page's script the way to ask for an event
+    asked = gr.HTML("", js_on_load=_LEND, apply_default_css=False, elem_id="maeum-like")
     view = partial(_view, files=parts.files)
     answer = plain("", elem_id="maeum-similar-answer")
 
     def find_similar(
-        wish: str, wanted: str, name: str | None, learns: bool | None
+        wanted: str, name: str | None, learns: bool | None, event: gr.EventData
     ) -> tuple[str, Answer | None]:
         shown_in = as_language(wanted)
         try:
-            song_id = str(json.loads(wish)[0])
+            song_id = str(getattr(event, "song", ""))
             listener = listener_of(name, learns)
             found = parts.answers.similar(song_id, Wishes(DEFAULT_COUNT), listener)
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
             return problem(error, shown_in), None
         return view(found, shown_in), found
 
-    wishes: list[Any] = [asked, language, parts.listener, parts.learns]
-    event = asked.input(find_similar, wishes, [answer, last], **WORDS, **QUIET)
-    brought_into_view(event, answer)
+    given: list[Any] = [language, parts.listener, parts.learns]
+    brought_into_view(asked.click(find_similar, given, [answer, last], **WORDS, **QUIET), answer)
     return View(answer, last, view)
 
 

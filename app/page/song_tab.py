@@ -18,6 +18,7 @@ from app.page.parts import (
     Parts,
     View,
     brought_into_view,
+    known_or_new,
     lead,
     listener_of,
     plain,
@@ -90,10 +91,11 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
         wanted: str,
         name: str | None,
         learns: bool | None,
-    ) -> Iterator[tuple[str, Answer | None]]:
+    ) -> Iterator[tuple[str, Answer | None, str]]:
         shown_in = as_language(wanted)
+        name = known_or_new(name)
         busy = "song_busy" if recording else "song_busy_lyrics"
-        yield busy_card(text(shown_in, busy)), None
+        yield busy_card(text(shown_in, busy)), None, name
         try:
             if recording is None and not (words or "").strip():
                 raise PageError("problem_empty_title", "problem_song_empty_text")
@@ -101,14 +103,14 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
             listener = listener_of(name, learns)
             found = parts.answers.for_song(recording, words, Wishes(DEFAULT_COUNT), listener)
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
-            yield problem(error, shown_in), None
+            yield problem(error, shown_in), None, name
             return
-        yield view(found, shown_in), found
+        yield view(found, shown_in), found, name
 
     heard = go.click(
         listen,
         [audio, lyrics, language, parts.listener, parts.learns],
-        [answer, last],
+        [answer, last, parts.listener],
         **SOUND,
         **QUIET,
     )

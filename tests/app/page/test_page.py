@@ -6,6 +6,7 @@ import inspect
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -130,7 +131,7 @@ def test_a_mood_is_answered_with_a_placeholder_and_then_songs(page) -> None:
     busy, answer = find(page, "오늘 너무 우울해", "ko", count=4)
     assert busy[1] is None
     assert KOREAN["mood_busy"] in busy[0]
-    markup, found = answer
+    markup, found, _ = answer
     assert markup.count("maeum-rank") == 4
     assert len(found.recommendations) == 4
     assert "Song &lt;" in markup
@@ -141,12 +142,12 @@ def test_a_mood_is_answered_with_a_placeholder_and_then_songs(page) -> None:
 
 def test_years_and_genre_restrict_and_toward_leads(page) -> None:
     chosen = {"year_from": "1995", "year_to": "2000년", "genre": "Rock"}
-    *_, (_, found) = find(page, "sad", "en", count=20, **chosen)
+    *_, (_, found, _) = find(page, "sad", "en", count=20, **chosen)
     years = [r.song.year for r in found.recommendations]
     assert years
     assert all(1995 <= year <= 2000 for year in years)
     assert all(r.song.genre == "Rock" for r in found.recommendations)
-    *_, (_, led) = find(page, "sad", "en", toward="joy")
+    *_, (_, led, _) = find(page, "sad", "en", toward="joy")
     joys = [float(r.fused.distribution[0]) for r in led.recommendations]
     assert joys[-1] > joys[0]
 
@@ -162,7 +163,7 @@ def test_problems_are_cards(page) -> None:
         ("bug", "", "problem_unexpected_title"),
     ):
         for language, texts in (("ko", KOREAN), ("en", ENGLISH)):
-            *_, (markup, found) = find(page, mood, language, year_from=year, year_to="2020")
+            *_, (markup, found, _) = find(page, mood, language, year_from=year, year_to="2020")
             assert found is None
             assert 'role="alert"' in markup
             assert texts[says] in markup
@@ -171,16 +172,16 @@ def test_problems_are_cards(page) -> None:
 def test_a_song_is_read(page, tmp_path: Path) -> None:
     song = tmp_path / "song.wav"
     song.write_bytes(b"SOUND calm")
-    *_, (markup, heard) = event(page, "listen")(
+    *_, (markup, heard, _) = event(page, "listen")(
         str(song), "슬픔의 노래\n둘째 줄", "ko", LISTENER, True
     )
     assert "슬픈 말, 잔잔한 소리" in markup
     assert heard.recommendations
-    *_, (markup, _) = event(page, "listen")(None, None, "en", None, None)
+    *_, (markup, _, _) = event(page, "listen")(None, None, "en", None, None)
     assert ENGLISH["problem_song_empty_text"] in markup
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"MZ\x90")
-    *_, (markup, _) = event(page, "listen")(str(broken), "", "en", None, None)
+    *_, (markup, _, _) = event(page, "listen")(str(broken), "", "en", None, None)
     assert "broken.mp3 cannot be decoded" in markup
     assert str(tmp_path) not in markup
 
@@ -195,11 +196,11 @@ def test_the_map_is_drawn_by_the_browser_in_both_languages(page) -> None:
 
 def test_similar_songs_are_shown_below(page) -> None:
     similar = event(page, "find_similar")
-    markup, found = similar('["3", 1]', "en", LISTENER, True)
+    markup, found = similar("en", LISTENER, True, SimpleNamespace(song="3"))
     assert ENGLISH["similar_of"].format(title="Song &lt;3&gt; &#36;&#123;x&#125;") in markup
     assert "3" not in [each.song.id for each in found.recommendations]
-    for wish in ('["none", 1]', "nonsense", "[]"):
-        markup, found = similar(wish, "ko", None, None)
+    for event_data in (SimpleNamespace(song="none"), SimpleNamespace()):
+        markup, found = similar("ko", None, None, event_data)
         assert found is None
         assert 'role="alert"' in markup
 
@@ -221,7 +222,7 @@ def test_the_laboratory_mixes_live(page) -> None:
 
 
 def test_judgements_are_forgotten(page, answers: Answers) -> None:
-    *_, (_, found) = find(page, "sad", "en")
+    *_, (_, found, _) = find(page, "sad", "en")
     answers.judge(found.token, found.recommendations[0].song.id, 1)
     assert answers.feedback.count(LISTENER) == 1
     event(page, "forgotten")(LISTENER, "en")
