@@ -20,6 +20,7 @@ from typer.core import TyperGroup
 
 from app.commands.evaluation import evaluate_app
 from app.commands.options import (
+    AbsoluteOption,
     ArtistOption,
     AudioModelOption,
     CatalogueOption,
@@ -253,6 +254,7 @@ def export(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Where to; standard output if not given."),
     ] = None,
+    absolute: AbsoluteOption = False,
     catalogue: CatalogueOption = None,
     year_from: YearFromOption = None,
     year_to: YearToOption = None,
@@ -264,6 +266,9 @@ def export(
     has_audio: HasAudioOption = None,
 ) -> None:
     """Write a catalogue as a table or a playlist."""
+    if absolute and form is not ExportFormat.m3u8:
+        raise InputError("--absolute is for playlists: expected --format m3u8 with it")
+
     from app.demo import catalogue_to_read
     from app.library.exporting import export_songs
     from data_prep.catalogue import Catalogue, SongFilter
@@ -280,7 +285,7 @@ def export(
     )
     with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as opened:
         songs = opened.songs(where)
-    export_songs(songs, form.value, out)
+    export_songs(songs, form.value, out, absolute=absolute)
 
 
 @app.command()
