@@ -41,6 +41,7 @@ from app.commands.options import (
 from app.commands.output import print_json, print_lines
 from app.commands.recommend import recommend
 from app.commands.study import study_app
+from app.commands.tag import tag
 from app.commands.training import export_app, prepare_app, pretrain_app, train_app
 from data_prep.errors import InputError, MaeumError
 
@@ -245,6 +246,9 @@ def index(
         print_json({"catalogue": name, "songs": count, **report.to_json()})
     if report.failures:
         raise typer.Exit(1)
+
+
+app.command()(tag)
 
 
 @app.command()

@@ -130,7 +130,7 @@ def search_link(title: str | None, artist: str | None) -> str | None:
 
 def _of_folder(folder: Path, source: str) -> list[SongSource]:
     found: list[SongSource] = []
-    for entry in _walk(folder):
+    for entry in music_files(folder):
         if isinstance(entry, OSError):
             found.append(_unread(entry, folder))
         else:
@@ -141,7 +141,7 @@ def _of_folder(folder: Path, source: str) -> list[SongSource]:
     return found
 
 
-def _walk(folder: Path) -> Iterator[tuple[Path, tuple[Path, ...]] | OSError]:
+def music_files(folder: Path) -> Iterator[tuple[Path, tuple[Path, ...]] | OSError]:
     """Sound files below a folder, sorted, without hidden ones, each with what may be its
     lyrics; errors in place of folders."""
     problems: list[OSError] = []
