@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -46,6 +47,7 @@ from app.commands.training import export_app, prepare_app, pretrain_app, train_a
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
+    from app.library.song_material import SongSource
     from fusion.analysis import SongAnalyser
 
 
@@ -185,7 +187,10 @@ def analyse(
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help="Folders of music, sound files, or tables of songs."),
+        typer.Argument(
+            metavar="PATH…",
+            help="Folders of music, sound files, tables of songs, or Kakao Arena folders.",
+        ),
     ],
     catalogue: CatalogueOption = None,
     source: Annotated[
@@ -195,6 +200,21 @@ def index(
     no_paths: Annotated[
         bool, typer.Option("--no-paths", help="Store no local paths, for a catalogue to publish.")
     ] = False,
+    hygiene: Annotated[
+        bool,
+        typer.Option(
+            "--hygiene",
+            help="Leave out duplicates, various artists and novelty series, with a count.",
+        ),
+    ] = False,
+    mels: Annotated[
+        Path | None,
+        typer.Option(
+            "--mels",
+            metavar="PATH",
+            help="Where Kakao Arena's mels lie, if not in its folder: a store, or tars.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -215,14 +235,23 @@ def index(
     from app.demo import catalogue_to_write
     from app.failures import show_failures, write_failures
     from app.library.indexing import index_songs
+    from app.library.kakao_arena import KakaoMels
     from app.library.song_sources import song_sources
+    from app.library.source_hygiene import without_unwanted
+    from app.library.source_list import Joined
     from app.reading_pool import ReadingPool, usable_cores
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import catalogue_settings
 
     if errors is not None:
         check_writable(errors)
-    sources = [one for path in paths for one in song_sources(path, source)]
+    arena = KakaoMels(mels, model_audio)
+    sources: Sequence[SongSource] = Joined(
+        [song_sources(path, source, mels=arena, say=_say) for path in paths]
+    )
+    if hygiene:
+        sources, left_out = without_unwanted(sources)
+        _say(str(left_out))
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
         ReadingPool(
@@ -380,6 +409,10 @@ def _analyse_table(
         print_json({"out": str(out), **counts, "errors": failures})
     if report.failures:
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _one_line(message: str) -> str:

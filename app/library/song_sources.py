@@ -6,6 +6,8 @@ nor how Hangul is composed. Its id is a hash of the source's name and the path i
 folder, so that a moved or renamed music folder can be indexed again under the same
 ``--source``. A file that was moved inside the folder keeps the id of its song
 (:mod:`app.library.file_identity`).
+
+A folder of Kakao Arena's is another kind (:mod:`app.library.kakao_arena`).
 """
 
 from __future__ import annotations
@@ -13,93 +15,50 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from urllib.parse import quote_plus
 
+from app.library.kakao_arena import KakaoMels, is_kakao_arena, kakao_sources
 from app.library.lyric_files import LyricFiles, read_lyric_file
+from app.library.song_material import PlacedFile, SongMaterial, SongSource, search_link
 from app.library.tags import from_file_name, read_tags
 from data_prep.catalogue import Song
 from data_prep.errors import InputError
 from data_prep.readers.song_table import SUFFIXES as TABLE_SUFFIXES
 from data_prep.readers.song_table import SongRecord, read_song_table
 
-
-@dataclass(frozen=True)
-class SongMaterial:
-    """What is known of a song before its analysis.
-
-    Attributes
-    ----------
-    song
-        Facts; no stage is filled.
-    lyrics
-        Its words, not cleaned; ``None`` where there are none.
-    audio
-        A recording of it.
-    """
-
-    song: Song
-    lyrics: str | None
-    audio: Path | None
+__all__ = [
+    "PlacedFile",
+    "SongMaterial",
+    "SongSource",
+    "id_of_place",
+    "music_files",
+    "search_link",
+    "song_sources",
+]
 
 
-@dataclass(frozen=True)
-class PlacedFile:
-    """A sound file of a folder.
-
-    Attributes
-    ----------
-    path
-        Where it is.
-    source
-        Name that the folder's songs are kept under.
-    place
-        Path inside the folder, with ``/`` and composed Hangul.
-    is_of_folder
-        Whether the folder was looked through as a whole.
-    """
-
-    path: Path
-    source: str
-    place: str
-    is_of_folder: bool
-
-
-@dataclass(frozen=True)
-class SongSource:
-    """Where one song comes from.
-
-    Attributes
-    ----------
-    where
-        File, or table and row; for messages.
-    id
-        The song's id; ``None`` where it has none.
-    file
-        Its file, where it comes from a folder.
-    load
-        Reads tags, lyrics and facts; raises :class:`InputError` if they cannot
-        be used.
-    """
-
-    where: str
-    id: str | None
-    load: Callable[[], SongMaterial]
-    file: PlacedFile | None = None
-
-
-def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
+def song_sources(
+    path: Path,
+    source: str | None = None,
+    *,
+    mels: KakaoMels | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Sequence[SongSource]:
     """The songs of a folder, of one sound file, or of a table, in a fixed order.
 
     Parameters
     ----------
     path
-        What to index.
+        What to index. A folder with ``song_meta.json`` is one of Kakao Arena's.
     source
         Name to keep with the songs; by default the folder's or the table's.
+    mels
+        Where Kakao Arena's mels lie and which model is to read them; in the folder, for the
+        embedded model, if ``None``.
+    say
+        Receives what is to be known of a folder as a whole.
 
     Raises
     ------
@@ -109,7 +68,10 @@ def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
     if not path.exists():
         raise InputError(f"{path} does not exist: expected a folder of music, a song or a table")
     if path.is_dir():
-        return _of_folder(path, source or _folder_name(path))
+        name = source or _folder_name(path)
+        if is_kakao_arena(path):
+            return kakao_sources(path, name, mels or KakaoMels(), say)
+        return _of_folder(path, name)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return _of_table(path, source or _table_name(path))
     if path.suffix.lower() in _sound_suffixes():
@@ -118,14 +80,6 @@ def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
         return [_of_file(path, _lyrics_beside(path), folder, name, is_of_folder=False)]
     expected = ", ".join((*TABLE_SUFFIXES, *sorted(_sound_suffixes())))
     raise InputError(f"{path} is neither a folder nor a file ending {expected}")
-
-
-def search_link(title: str | None, artist: str | None) -> str | None:
-    """Address of a search for a song, where no other link is known; nothing is fetched."""
-    if not title or not artist:
-        return None
-    words = quote_plus(f"{artist} {title}".encode("utf-8", "replace"))
-    return f"https://www.youtube.com/results?search_query={words}"
 
 
 def _of_folder(folder: Path, source: str) -> list[SongSource]:
