@@ -43,6 +43,7 @@ GENRES_NAME: Final = "genre_gn_all.json"
 _NO_GENRES: Final = ("GN9000",)
 _ALL_OF_A_GENRE: Final = "세부장르전체"
 _BLOCK_BYTES: Final = 1 << 20
+_BEGINNING_BYTES: Final = 1 << 10
 _LARGEST: Final = 1 << 22  # characters of one record
 _SPACE: Final = re.compile(r"[ \t\r\n,]*")
 _YEARS: Final = range(1860, 2101)
@@ -235,7 +236,7 @@ def _records(path: Path) -> Iterator[tuple[int, int, Any]]:
 
 def _first_byte(path: Path, file: IO[bytes]) -> int:
     """Where the records of a list begin; the file is left there."""
-    begun = file.read(_BLOCK_BYTES).removeprefix(codecs.BOM_UTF8)
+    begun = file.read(_BEGINNING_BYTES).removeprefix(codecs.BOM_UTF8)
     before = len(begun) - len(begun.lstrip())
     if begun[before : before + 1] != b"[":
         raise InputError(f"{path} is no JSON list: expected Kakao Arena's list of songs")
