@@ -41,6 +41,7 @@ from app.commands.options import (
 )
 from app.commands.output import print_json, print_lines
 from app.commands.recommend import recommend
+from app.commands.serve import serve
 from app.commands.study import study_app
 from app.commands.tag import tag
 from app.commands.training import export_app, prepare_app, pretrain_app, train_app
@@ -116,6 +117,7 @@ def _options(
 
 
 app.command()(recommend)
+app.command()(serve)
 
 
 @app.command()
@@ -346,24 +348,6 @@ def rescore(
         print_json({"catalogue": name, "rescored": rescored, "fusion": settings.hash})
     else:
         typer.echo(f"{rescored:,} songs rescored in {name}")
-
-
-@app.command()
-def serve(
-    catalogue: CatalogueOption = None,
-    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")] = 7860,
-    model_lyrics: LyricsModelOption = None,
-    model_audio: AudioModelOption = None,
-) -> None:
-    """Serve the web page."""
-    from app.demo import catalogue_to_read
-    from app.page.serving import serve as serve_page
-
-    analyser = None  # the page's own follows the settings that the catalogue carries
-    if model_lyrics is not None or model_audio is not None:
-        analyser = analyser_of(model_lyrics, model_audio, None)
-    serve_page(catalogue_to_read(catalogue), host, port, analyser=analyser)
 
 
 def main() -> None:

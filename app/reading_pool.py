@@ -31,6 +31,11 @@ if TYPE_CHECKING:
 TIMEOUT_S: Final = 600.0
 """Seconds after which reading one recording, or one list of texts, is given up."""
 
+
+class TooSlowError(InputError):
+    """Reading an input took too long and was given up."""
+
+
 _T = TypeVar("_T")
 _T_co = TypeVar("_T_co", covariant=True)
 
@@ -180,7 +185,7 @@ def outcome(pending: Pending[_T]) -> _T:
     except (ProcessExpired, BrokenProcessPool) as error:
         raise InputError("what reads it crashed on it: the file is damaged") from error
     except TimeoutError as error:
-        raise InputError("reading it took too long and was given up") from error
+        raise TooSlowError("reading it took too long and was given up") from error
     except CancelledError as error:
         raise InputError("reading it was given up") from error
 

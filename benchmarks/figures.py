@@ -22,6 +22,7 @@ from typing import Any, Final
 ROOT: Final = Path(__file__).resolve().parents[1]
 MEASURED: Final = ROOT / "docs" / "measured"
 README: Final = ROOT / "README.md"
+PAGE: Final = ROOT / "app" / "page" / "measured.json"
 BEGIN: Final = "<!-- figures:begin -->"
 END: Final = "<!-- figures:end -->"
 BRANCHES: Final = ("lyrics", "audio")
@@ -58,9 +59,13 @@ def figures(folder: Path) -> str:
                 f"### {title}\n\n`{command} --out docs/measured`; all tables: "
                 f"[docs/measured/{name}.md](docs/measured/{name}.md).\n\n{told(results)}"
             )
-    speed = folder / "speed.md"
+    speed = folder / "speed.json"
     if speed.is_file():
-        parts.append(f"### Speed\n\n`make bench`. {speed.read_text(encoding='utf-8').strip()}")
+        lines = json.loads(speed.read_text(encoding="utf-8"))
+        parts.append(
+            "### Speed\n\n`make bench`; all lines: [docs/measured/speed.md](docs/measured/speed.md)"
+            f".\n\n{speed_told(lines)}"
+        )
     if not parts:
         raise FileNotFoundError(f"{folder} holds no results: run `maeum evaluate` with it as --out")
     return "\n\n".join(parts)
@@ -127,6 +132,23 @@ def recommend_told(results: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def speed_told(results: dict[str, Any]) -> str:
+    """What was promised as a ratio, and what it was."""
+    lines = [
+        f"Measured on {results['machine']}.",
+        "",
+        "| what | beside | times faster | promised |",
+        "|---|---|---:|---:|",
+    ]
+    for row in results["measurements"]:
+        if row["least_ratio"] is not None:
+            lines.append(
+                f"| {row['what']} | {row['reference']} | {row['ratio']:.1f} | "
+                f"{row['least_ratio']:g} |"
+            )
+    return "\n".join(lines)
+
+
 TOLD: Final[dict[str, tuple[str, str, Callable[[dict[str, Any]], str]]]] = {
     "fusion_weights": ("Fusion", "maeum study fusion-weights", fusion_told),
     "published": ("The published catalogue", "maeum evaluate published", published_told),
@@ -135,16 +157,13 @@ TOLD: Final[dict[str, tuple[str, str, Callable[[dict[str, Any]], str]]]] = {
 """File → title, command, and what is told of it."""
 
 
-def summary(results: dict[str, Any]) -> str:
+def main_figures(results: dict[str, Any]) -> list[dict[str, Any]]:
     """One row per test and way of answering: its main figure beside simpler models.
 
     The main figure is the mean correlation where a test has scales, accuracy for
     quadrants, as published for them, and macro-F1 elsewhere.
     """
-    lines = [
-        "| test | figure | constant | best simple model | maeum (95%) |",
-        "|---|---|---|---|---|",
-    ]
+    rows = []
     for test in results["tests"]:
         models: dict[str, dict[str, Any]] = test["models"]
         measure = "macro_f1"
@@ -153,24 +172,63 @@ def summary(results: dict[str, Any]) -> str:
         elif test["name"].startswith("emopia"):
             measure = "accuracy"
 
-        def best(prefixes: tuple[str, ...], models: Any = models, measure: str = measure) -> str:
+        def best(prefixes: tuple[str, ...], models: Any = models, measure: str = measure) -> Any:
             found = [v[measure] for n, v in models.items() if n.startswith(prefixes)]
-            return f"{max(found):.3f}" if found else ""
+            return round(max(found), 3) if found else None
 
         for name, values in models.items():
             if not name.startswith(results["model"]):
                 continue
             way = name.removeprefix(results["model"]).strip(", ")
-            low, high = values[f"{measure}_interval"]
-            cells = [
-                f"{test['name']} (n = {test['n']:,}){', ' + way if way else ''}",
-                _MEASURES[measure],
-                best(("constant", "always")),
-                best(("linear", "mel statistics")),
-                f"{values[measure]:.3f} ({low:.3f} to {high:.3f})",
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
+            rows.append(
+                {
+                    "test": f"{test['name']} (n = {test['n']:,}){', ' + way if way else ''}",
+                    "figure": _MEASURES[measure],
+                    "constant": best(("constant", "always")),
+                    "simple": best(("linear", "mel statistics")),
+                    "maeum": round(values[measure], 3),
+                    "interval": [round(bound, 3) for bound in values[f"{measure}_interval"]],
+                }
+            )
+    return rows
+
+
+def summary(results: dict[str, Any]) -> str:
+    """:func:`main_figures` as a table."""
+    lines = [
+        "| test | figure | constant | best simple model | maeum (95%) |",
+        "|---|---|---|---|---|",
+    ]
+    for row in main_figures(results):
+        low, high = row["interval"]
+        simpler = (row["constant"], row["simple"])
+        cells = [
+            row["test"],
+            row["figure"],
+            *("" if value is None else f"{value:.3f}" for value in simpler),
+            f"{row['maeum']:.3f} ({low:.3f} to {high:.3f})",
+        ]
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def page_figures(folder: Path) -> dict[str, Any]:
+    """What the page shows of a folder of results."""
+    found: dict[str, Any] = {}
+    for name in BRANCHES:
+        results = json.loads((folder / f"{name}.json").read_text(encoding="utf-8"))
+        found[name] = main_figures(results)
+    study = json.loads((folder / "fusion_weights.json").read_text(encoding="utf-8"))
+    found["fusion"] = [
+        {
+            "rule": name,
+            "maeum": round(row["macro_f1"], 3),
+            "interval": [round(bound, 3) for bound in row["macro_f1_interval"]],
+            "ece": round(row["ece"], 3),
+        }
+        for name, row in study["rows"].items()
+    ]
+    return found
 
 
 def with_figures(readme: str, content: str) -> str:
@@ -230,7 +288,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     readme = with_figures(README.read_text(encoding="utf-8"), figures(options.measured))
     README.write_text(with_outputs(readme, printed_by_maeum), encoding="utf-8")
-    print(f"figures of {options.measured} written into {README.name}")
+    PAGE.write_text(json.dumps(page_figures(options.measured), indent=1) + "\n", encoding="utf-8")
+    print(f"figures of {options.measured} written into {README.name} and {PAGE.name}")
 
 
 if __name__ == "__main__":

@@ -32,7 +32,7 @@ from data_prep.catalogue_migration import OLD_VERSIONS, migrate
 from data_prep.catalogue_place import Place, explain, place_of
 from data_prep.catalogue_vectors import SongVectors
 from data_prep.errors import CatalogueError, InputError
-from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector
+from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector, fold
 from data_prep.song_file import SongFile
 from data_prep.taxonomy import TAXONOMY_VERSION
 
@@ -150,6 +150,31 @@ class Catalogue:
             found = catalogue_songs.read_songs(connection, query.order_by(tables.song_table.c.id))
         return [song for _, song in found]
 
+    def page(
+        self, where: SongFilter | None = None, search: str = "", *, offset: int = 0, limit: int
+    ) -> list[Song]:
+        """Some of the songs that pass a filter, in the order of their ids.
+
+        Parameters
+        ----------
+        search
+            Must be part of the title or of the artist's name, without regard to (ASCII) case.
+        offset, limit
+            How many to pass over, and how many to give at most.
+        """
+        c = tables.song_table.c
+        query = catalogue_songs.select_songs().where(*tables.conditions(where))
+        if search:
+            wanted = fold(search) or ""
+            named = [
+                sa.func.lower(column).contains(wanted, autoescape=True)
+                for column in (c.title, c.artist)
+            ]
+            query = query.where(sa.or_(*named))
+        query = query.order_by(c.id).offset(offset).limit(limit)
+        with self._reading() as connection:
+            return [song for _, song in catalogue_songs.read_songs(connection, query)]
+
     def get(self, ids: Iterable[str]) -> list[Song]:
         """Songs by id, in the order asked for; ids that are not there are left out."""
         wanted = list(ids)
@@ -182,6 +207,23 @@ class Catalogue:
             number = connection.execute(query).scalar_one_or_none()
         return None if number is None else int(number)
 
+    def numbers_of(self, ids: Iterable[str]) -> dict[str, int]:
+        """Song id → its number, of those that are there."""
+        c, found = tables.song_table.c, dict[str, int]()
+        with self._reading() as connection:
+            for part in tables.parts(list(ids)):
+                query = sa.select(c.id, c.number).where(c.id.in_(part))
+                found.update((str(i), int(n)) for i, n in connection.execute(query).all())
+        return found
+
+    def genres(self) -> list[str]:
+        """Every genre, by name; of several in one song each."""
+        query = sa.select(tables.song_table.c.genre).distinct()
+        with self._reading() as connection:
+            listed = connection.execute(query).scalars().all()
+        names = {part.strip() for genre in listed for part in (genre or "").split(";")}
+        return sorted(names - {""}, key=str.casefold)
+
     def names(self) -> dict[int, tuple[str | None, str | None, str | None]]:
         """Number → title, artist and album, of all songs."""
         c = tables.song_table.c
@@ -191,6 +233,19 @@ class Catalogue:
                 int(number): (title, artist, album)
                 for number, title, artist, album in connection.execute(query).all()
             }
+
+    def labels(
+        self, numbers: Iterable[int] | NDArray[np.int64]
+    ) -> list[tuple[str, str | None, str | None] | None]:
+        """Id, title and artist of songs by number; ``None`` for one that is not there."""
+        c = tables.song_table.c
+        wanted = [int(number) for number in numbers]
+        found = dict[int, tuple[str, str | None, str | None]]()
+        with self._reading() as connection:
+            for part in tables.parts(wanted):
+                query = sa.select(c.number, c.id, c.title, c.artist).where(c.number.in_(part))
+                found.update((int(n), (i, t, a)) for n, i, t, a in connection.execute(query).all())
+        return [found.get(number) for number in wanted]
 
     def count(self, where: SongFilter | None = None) -> int:
         """Number of songs that pass a filter, or of all."""

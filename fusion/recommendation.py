@@ -53,6 +53,10 @@ class Recommendation:
         The song's fused answer, its calibrated branches and their shares.
     why
         The reason, one sentence.
+    searched
+        Vector that was searched for, (6,): the query, or a step on the path from it.
+    step
+        On a path: (step, steps, index of the emotion it leads to).
     """
 
     rank: int
@@ -60,6 +64,12 @@ class Recommendation:
     score: float
     fused: Fused
     why: str
+    searched: Vector
+    step: tuple[int, int, int] | None = None
+
+    def why_in(self, language: Language) -> str:
+        """The reason in a language."""
+        return reason(self.searched, self.fused, language, step=self.step)
 
     def to_json(self, *, details: bool = False) -> dict[str, Any]:
         """The documented JSON of one result; ``details`` as those of an analysis."""
@@ -247,6 +257,8 @@ class Recommender:
             score=min(max(score, 0.0), 1.0),
             fused=fused,
             why=reason(searched, fused, language, step=step),
+            searched=searched,
+            step=step,
         )
 
 

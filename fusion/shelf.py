@@ -38,6 +38,9 @@ SAVE_FROM: Final = 50_000
 MOST_MASKS: Final = 16
 """Filters whose songs are remembered."""
 
+MOST_SONGS_KEPT: Final = 4_096
+"""Songs that were shown and are remembered."""
+
 _FUSED: Final[tuple[Stage, ...]] = ("fused",)
 _NUMBERS: Final = "numbers.npy"
 _CACHE: Final = "XDG_CACHE_HOME"
@@ -63,6 +66,9 @@ class Shelf(Protocol):
 
     def row_of(self, song_id: str) -> int | None:
         """Row of a song; ``None`` if it is not here."""
+
+    def vectors_of(self, song_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Song id → its fused vector (6,), of songs that are here and of which it is known."""
 
     def hygiene(self) -> Hygiene:
         """Which songs are left out by the published hygiene, and why."""
@@ -107,6 +113,11 @@ class ListShelf:
         """Row of a song; ``None`` if it is not here."""
         return next((i for i, song in enumerate(self._songs) if song.id == song_id), None)
 
+    def vectors_of(self, song_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Song id → its fused vector (6,), of songs that are here and of which it is known."""
+        rows = {song_id: self.row_of(song_id) for song_id in song_ids}
+        return _known(self.index(), {i: row for i, row in rows.items() if row is not None})
+
     def hygiene(self) -> Hygiene:
         """Which songs are left out by the published hygiene, and why."""
         return hygiene_of([SongName(song.title, song.artist, song.album) for song in self._songs])
@@ -123,6 +134,9 @@ class CatalogueShelf:
         Open, and left open.
     settings
         Fusion settings; songs whose stored vector was made by others are fused anew.
+    keep_songs
+        Whether songs that were shown are remembered: for who takes another shelf when the
+        catalogue changes.
 
     Attributes
     ----------
@@ -135,13 +149,16 @@ class CatalogueShelf:
         If the catalogue cannot be read.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: FusionSettings) -> None:
+    def __init__(
+        self, catalogue: Catalogue, settings: FusionSettings, *, keep_songs: bool = False
+    ) -> None:
         self.settings = settings
         self.revision = catalogue.revision()
         self._catalogue = catalogue
         self._indexes: dict[SimilarityName, SimilarityIndex] = {}
         self._row_of_number: NDArray[np.int64] | None = None
         self._hygiene: Hygiene | None = None
+        self._kept: dict[int, Song] | None = {} if keep_songs else None
         self._masks: dict[SongFilter, NDArray[np.bool_]] = {}
         numbers = self._saved("cosine")
         if numbers is None:
@@ -162,11 +179,26 @@ class CatalogueShelf:
             self._save(similarity, self._numbers)
         return self._indexes[similarity]
 
+    @property
+    def numbers(self) -> NDArray[np.int64]:
+        """The catalogue's number of each row, (n,)."""
+        return self._numbers
+
     def songs(self, rows: Sequence[int]) -> list[Song | None]:
         """Songs of rows; ``None`` for one that is not there any more."""
-        numbers = self._numbers[np.asarray(rows, dtype=np.intp)].tolist()
-        found = self._catalogue.numbered(numbers)
-        return [found.get(number) for number in numbers]
+        kept = self._kept if self._kept is not None else {}
+        shown: dict[int, Song | None] = {row: kept.get(row) for row in rows}
+        wanted = [row for row, song in shown.items() if song is None]
+        if wanted:
+            numbers = self._numbers[np.asarray(wanted, dtype=np.intp)].tolist()
+            found = self._catalogue.numbered(numbers)
+            read = {row: found[n] for row, n in zip(wanted, numbers, strict=True) if n in found}
+            shown |= read
+            if self._kept is not None:
+                if len(kept) + len(read) > MOST_SONGS_KEPT:
+                    self._kept = {}  # others may be reading the old one
+                self._kept.update(read)
+        return [shown[row] for row in rows]
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""
@@ -181,10 +213,13 @@ class CatalogueShelf:
     def row_of(self, song_id: str) -> int | None:
         """Row of a song; ``None`` if it is not here."""
         number = self._catalogue.number_of(song_id)
-        if number is None:
-            return None
-        rows = np.flatnonzero(self._mask_of(np.array([number], dtype=np.int64)))
-        return int(rows[0]) if len(rows) else None
+        return None if number is None else self._row(number)
+
+    def vectors_of(self, song_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
+        """Song id → its fused vector (6,), of songs that are here and of which it is known."""
+        numbers = self._catalogue.numbers_of(song_ids)
+        rows = {song_id: self._row(number) for song_id, number in numbers.items()}
+        return _known(self.index(), {i: row for i, row in rows.items() if row is not None})
 
     def hygiene(self) -> Hygiene:
         """Which songs are left out by the published hygiene, and why."""
@@ -199,13 +234,21 @@ class CatalogueShelf:
             )
         return self._hygiene
 
-    def _mask_of(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _rows_by_number(self) -> NDArray[np.int64]:
         if self._row_of_number is None:
             rows = np.full(int(self._numbers.max(initial=-1)) + 1, -1, dtype=np.int64)
             rows[self._numbers] = np.arange(len(self._numbers))
             self._row_of_number = rows
-        known = numbers[(numbers >= 0) & (numbers < len(self._row_of_number))]
-        rows = self._row_of_number[known]
+        return self._row_of_number
+
+    def _row(self, number: int) -> int | None:
+        by_number = self._rows_by_number()
+        row = int(by_number[number]) if 0 <= number < len(by_number) else -1
+        return row if row >= 0 else None
+
+    def _mask_of(self, numbers: NDArray[np.int64]) -> NDArray[np.bool_]:
+        by_number = self._rows_by_number()
+        rows = by_number[numbers[(numbers >= 0) & (numbers < len(by_number))]]
         mask = np.zeros(len(self._numbers), dtype=np.bool_)
         mask[rows[rows >= 0]] = True
         return mask
@@ -270,6 +313,11 @@ class CatalogueShelf:
                     shutil.rmtree(path, ignore_errors=True)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
+
+
+def _known(index: SimilarityIndex, rows: dict[str, int]) -> dict[str, NDArray[np.float32]]:
+    vectors = {song_id: np.array(index.vectors[row], np.float32) for song_id, row in rows.items()}
+    return {song_id: v for song_id, v in vectors.items() if np.isfinite(v).all()}
 
 
 def index_place(catalogue: str) -> Path:

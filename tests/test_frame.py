@@ -118,7 +118,16 @@ def test_continuous_integration_checks_before_it_tests() -> None:
 
 
 def test_figures_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
-    from benchmarks.figures import BEGIN, END, README, figures, with_figures
+    from benchmarks.figures import (
+        BEGIN,
+        END,
+        MEASURED,
+        PAGE,
+        README,
+        figures,
+        page_figures,
+        with_figures,
+    )
 
     readme = README.read_text(encoding="utf-8")
     head, _, rest = readme.partition(BEGIN)
@@ -139,11 +148,14 @@ def test_figures_replace_what_stands_between_the_marks(tmp_path: Path) -> None:
     }
     results = {"model": "ours", "tests": [{"name": "Test", "n": 1200, "models": models}]}
     (tmp_path / "lyrics.json").write_text(json.dumps(results), encoding="utf-8")
-    (tmp_path / "speed.md").write_text("Measured.\n", encoding="utf-8")
+    timed = {"what": "a", "reference": "b", "ratio": 2.5, "least_ratio": 2.0}
+    speed = {"machine": "a machine", "measurements": [timed, timed | {"least_ratio": None}]}
+    (tmp_path / "speed.json").write_text(json.dumps(speed), encoding="utf-8")
     written = figures(tmp_path)
     row = "| Test (n = 1,200) | macro-F1 | 0.100 | 0.400 | 0.500 (0.450 to 0.550) |"
     assert row in written.splitlines()
-    assert written.endswith("### Speed\n\n`make bench`. Measured.")
+    assert written.splitlines()[-1] == "| a | b | 2.5 | 2 |"
+    assert json.loads(PAGE.read_text(encoding="utf-8")) == page_figures(MEASURED)
 
 
 def test_outputs_of_the_readme_are_those_of_its_commands() -> None:

@@ -1,4 +1,4 @@
-"""Cards of the web page: songs, a reading of emotions, and states without any result."""
+"""Cards of the web page: a reading of emotions, and states without any result."""
 
 from __future__ import annotations
 
@@ -9,14 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.page.charts import emotion_bar, legend, percents, timeline
-from app.page.markup import escaped, safe_link
+from app.page.markup import escaped
 from app.page.texts import Language, as_sentence, emotion_name, text, translated
-from data_prep.taxonomy import top_emotion
 from fusion.analysis import Analysis
 from fusion.calibration import calibrate
 from fusion.combination import Fused
 from fusion.reasons import ADJECTIVES, ADJECTIVES_KO, DIFFER_FROM
-from fusion.recommendation import Recommendation
 from fusion.settings import FusionSettings
 
 AGREE_UNTIL: Final = 0.1
@@ -86,28 +84,6 @@ def query_card(words: str, analysis: Analysis, language: Language) -> str:
     )
 
 
-def song_cards(
-    recommendations: Sequence[Recommendation],
-    reasons: Sequence[str],
-    language: Language,
-    *,
-    heading: str,
-) -> str:
-    """The recommended songs, one card each with its reason, or a card that says there are none."""
-    if not recommendations:
-        return empty_state(
-            "none", text(language, "results_none_title"), text(language, "results_none_text")
-        )
-    cards = "".join(
-        _song_card(recommendation, reason, language)
-        for recommendation, reason in zip(recommendations, reasons, strict=True)
-    )
-    return (
-        f'<section class="maeum-results"><h2>{escaped(heading)}</h2>'
-        f'<ol class="maeum-cards">{cards}</ol></section>'
-    )
-
-
 def reading_card(analysis: Analysis, settings: FusionSettings, language: Language) -> str:
     """The emotions of one song: both branches, their agreement, over time and along the words.
 
@@ -125,7 +101,7 @@ def reading_card(analysis: Analysis, settings: FusionSettings, language: Languag
     parts = [
         f'<section class="maeum-reading"><h2>{escaped(text(language, "song_result_heading"))}</h2>'
         f'<p class="maeum-headline"><span class="maeum-dot maeum-{analysis.top}"></span>'
-        f"{escaped(headline)}</p>{_branches(analysis.fused, language)}"
+        f"{escaped(headline)}</p>{branch_bars(analysis.fused, language)}"
     ]
     words_and_sound = agreement(analysis.fused, language)
     if words_and_sound is not None:
@@ -163,35 +139,7 @@ def agreement(fused: Fused, language: Language) -> str | None:
     return sentence[:1].upper() + sentence[1:]
 
 
-def _song_card(recommendation: Recommendation, reason: str, language: Language) -> str:
-    song = recommendation.song
-    title = song.title or text(language, "untitled")
-    about = [song.artist or text(language, "unknown_artist")]
-    about += [str(fact).replace(";", ", ") for fact in (song.year, song.genre) if fact]
-    score = text(language, "score", percent=round(100 * recommendation.score))
-    link = safe_link(song.link)
-    listen = ""
-    if link is not None:
-        label = escaped(text(language, "listen_to", title=title))
-        listen = (
-            f'<a class="maeum-listen" href="{escaped(link)}" target="_blank" '
-            f'rel="noopener noreferrer" aria-label="{label}">'
-            f"{escaped(text(language, 'listen'))}{_ARROW}</a>"
-        )
-    top = top_emotion(recommendation.fused.distribution)
-    return (
-        f'<li class="maeum-card maeum-edge-{top}"><div class="maeum-card-head">'
-        f'<span class="maeum-rank">{recommendation.rank}</span>'
-        f'<div class="maeum-card-title"><h3>{escaped(title)}</h3>'
-        f"<p>{escaped(' · '.join(about))}</p></div>"
-        f'<span class="maeum-score">{escaped(score)}</span></div>'
-        f"{_branches(recommendation.fused, language)}"
-        f'<div class="maeum-card-foot"><p class="maeum-why">{escaped(reason)}</p>{listen}</div>'
-        "</li>"
-    )
-
-
-def _branches(fused: Fused, language: Language) -> str:
+def branch_bars(fused: Fused, language: Language) -> str:
     """Three bars: both together, the words, the sound."""
     rows = emotion_bar(fused.distribution, language, name=text(language, "bar_fused"), strong=True)
     for branch, shares in (("lyrics", fused.lyrics), ("audio", fused.audio)):
@@ -202,11 +150,6 @@ def _branches(fused: Fused, language: Language) -> str:
             missing=text(language, f"missing_{branch}"),
         )
     return f'<div class="maeum-bars">{rows}</div>'
-
-
-_ARROW: Final = (
-    '<svg viewBox="0 0 16 16" aria-hidden="true"><path d="M5 3.5h7.5V11M12 4 4 12"/></svg>'
-)
 
 
 def _segments(segments: Sequence[tuple[str, NDArray[np.floating[Any]]]], language: Language) -> str:

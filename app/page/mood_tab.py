@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import gradio as gr
 from gradio.events import api
 
-from app.page.answers import Answer, Answers, SearchOptions
-from app.page.cards import busy_card, empty_state, query_card, song_cards
+from app.page.cards import busy_card, empty_state, query_card
 from app.page.parts import (
     DEFAULT_COUNT,
     MOST_SHOWN,
@@ -20,12 +20,17 @@ from app.page.parts import (
     View,
     brought_into_view,
     lead,
+    listener_of,
     plain,
 )
-from app.page.problems import PageError, problem
+from app.page.problems import PageError, check_words, problem
+from app.page.song_cards import song_cards
 from app.page.texts import EXAMPLES, Language, as_language, emotion_name, text
-from data_prep.errors import MaeumError
+from app.service.answers import MOST_SONGS, Answer, Answers
+from data_prep.catalogue import SongFilter
+from data_prep.errors import InputError, MaeumError
 from data_prep.taxonomy import EMOTIONS
+from fusion.recommendation import Wishes
 
 _RECOMMEND_DESCRIPTION: Final = """Songs whose emotion fits a mood.
 
@@ -73,30 +78,31 @@ def mood_tab(parts: Parts, language: gr.Radio) -> View:
     )
     with options_in:
         options = _options(parts)
-    answer = plain(_mood_view(None, "ko"), elem_id="maeum-mood-answer")
+        _judgements(parts, language)
+    view = partial(_mood_view, files=parts.files)
+    answer = plain(view(None, "ko"), elem_id="maeum-mood-answer")
 
     def find(
         mood: str,
-        count: float,
-        year_from: str | None,
-        year_to: str | None,
-        genre: str,
-        toward: str,
         wanted: str,
+        name: str | None,
+        learns: bool | None,
+        *chosen: Any,
     ) -> Iterator[tuple[str, Answer | None]]:
         shown_in = as_language(wanted)
         yield busy_card(text(shown_in, "mood_busy")), None
         try:
-            search = _search_options(count, year_from, year_to, genre, toward)
-            found = parts.answers.for_mood(mood, search)
+            check_words(mood)
+            listener = listener_of(name, learns)
+            found = parts.answers.for_mood(mood, _wishes(*chosen), listener)
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
             yield problem(error, shown_in), None
             return
-        yield _mood_view(found, shown_in), found
+        yield view(found, shown_in), found
 
     asked: dict[str, Any] = {
         "fn": find,
-        "inputs": [words, *options, language],
+        "inputs": [words, language, parts.listener, parts.learns, *options],
         "outputs": [answer, last],
         **WORDS,
         **QUIET,
@@ -111,7 +117,7 @@ def mood_tab(parts: Parts, language: gr.Radio) -> View:
         api_description=_RECOMMEND_DESCRIPTION,
         **WORDS,
     )
-    return View(answer, last, _mood_view)
+    return View(answer, last, view)
 
 
 def _options(parts: Parts) -> list[Any]:
@@ -167,7 +173,63 @@ def _options(parts: Parts) -> list[Any]:
             value="",
             min_width=160,
         )
-    return [count, year_from, year_to, genre, toward]
+    with gr.Row():
+        artist = parts.component(
+            gr.Textbox,
+            lambda wanted: {
+                "label": text(wanted, "option_artist"),
+                "placeholder": text(wanted, "option_artist_hint"),
+            },
+            max_lines=1,
+            max_length=200,
+            min_width=160,
+        )
+        spoken = _choice(parts, "option_language", ("ko", "en"))
+        read = _choice(parts, "option_parts", ("lyrics", "audio"))
+    return [count, toward, year_from, year_to, genre, artist, spoken, read]
+
+
+def _choice(parts: Parts, key: str, values: tuple[str, ...]) -> gr.Dropdown:
+    return parts.component(
+        gr.Dropdown,
+        lambda wanted: {
+            "choices": [
+                (text(wanted, f"{key}_any"), ""),
+                *((text(wanted, f"{key}_{value}"), value) for value in values),
+            ],
+            "label": text(wanted, key),
+        },
+        value="",
+        min_width=160,
+    )
+
+
+def _judgements(parts: Parts, language: gr.Radio) -> None:
+    """The switch for learning, and the button that forgets."""
+    with gr.Row(elem_id="maeum-learning"):
+        learns = parts.component(
+            gr.Checkbox,
+            lambda wanted: {"label": text(wanted, "learn"), "info": text(wanted, "learn_info")},
+            value=True,
+            min_width=240,
+            elem_id="maeum-learn",
+        )
+        forget = parts.component(
+            gr.Button,
+            lambda wanted: {"value": text(wanted, "forget")},
+            size="sm",
+            min_width=160,
+            elem_id="maeum-forget",
+        )
+
+    def forgotten(name: str | None, wanted: str) -> None:
+        listener = listener_of(name, True)
+        deleted = parts.answers.forget(listener.name) if listener is not None else 0
+        gr.Info(text(as_language(wanted), "forgotten", count=deleted))
+
+    learns.input(lambda chosen: chosen, [learns], [parts.learns], queue=False, **QUIET)
+    forget.click(forgotten, [parts.listener, language], None, queue=False, **QUIET)
+    parts.on_start.append((parts.learns, learns))
 
 
 def _recommend_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
@@ -182,14 +244,16 @@ def _recommend_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
         toward: str | None = None,
     ) -> dict[str, Any]:
         try:
-            search = SearchOptions(
-                int(count),
-                None if year_from is None else int(year_from),
-                None if year_to is None else int(year_to),
-                genre or None,
-                toward or None,
+            if not 1 <= int(count) <= MOST_SONGS:
+                raise InputError(f"number of songs {count}: expected 1 to {MOST_SONGS}")
+            where = SongFilter(
+                year_from=None if year_from is None else int(year_from),
+                year_to=None if year_to is None else int(year_to),
+                genre=genre or None,
             )
-            answer = answers.for_mood(str(text), search)
+            wishes = Wishes(int(count), None if where == SongFilter() else where, toward or None)
+            answer = answers.for_mood(str(text), wishes)
+            assert answer.analysis is not None, "a mood is analysed"
         except (MaeumError, TypeError, ValueError) as error:
             raise gr.Error(str(error), print_exception=False) from error
         return {
@@ -200,16 +264,30 @@ def _recommend_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
     return recommend
 
 
-def _search_options(
-    count: float, year_from: str | None, year_to: str | None, genre: str, toward: str
-) -> SearchOptions:
-    return SearchOptions(
-        count=int(count),
-        year_from=_year(year_from),
-        year_to=_year(year_to),
+def _wishes(
+    count: float,
+    toward: str,
+    year_from: str | None,
+    year_to: str | None,
+    genre: str,
+    artist: str | None,
+    spoken: str,
+    read: str,
+) -> Wishes:
+    """What was chosen, in the order of the components."""
+    first, last = _year(year_from), _year(year_to)
+    if first and last and first > last:
+        raise PageError("problem_option_title", "problem_years_text", year_from=first, year_to=last)
+    where = SongFilter(
+        year_from=first,
+        year_to=last,
         genre=genre or None,
-        toward=toward or None,
+        artist=(artist or "").strip() or None,
+        language=spoken or None,
+        has_lyrics=True if read == "lyrics" else None,
+        has_audio=True if read == "audio" else None,
     )
+    return Wishes(int(count), None if where == SongFilter() else where, toward or None)
 
 
 def _year(typed: str | None) -> int | None:
@@ -222,15 +300,11 @@ def _year(typed: str | None) -> int | None:
     return int(digits[1])
 
 
-def _mood_view(answer: Answer | None, language: Language) -> str:
-    if answer is None:
+def _mood_view(answer: Answer | None, language: Language, *, files: bool) -> str:
+    if answer is None or answer.analysis is None:
         return empty_state(
             "mood", text(language, "mood_empty_title"), text(language, "mood_empty_text")
         )
-    songs = song_cards(
-        answer.recommendations,
-        answer.reasons[language],
-        language,
-        heading=text(language, "results_heading"),
-    )
+    heading = text(language, "results_heading")
+    songs = song_cards(answer, language, heading=heading, files=files)
     return query_card(answer.words, answer.analysis, language) + songs

@@ -7,21 +7,21 @@ command line prints.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, Final
+import secrets
+from typing import Any, Final
 
 import gradio as gr
 
-from app.page.answers import Answers
+from app.page.lab_tab import lab_tab
 from app.page.map_tab import map_tab
 from app.page.markup import escaped
 from app.page.mood_tab import mood_tab
-from app.page.parts import QUIET, Parts
+from app.page.parts import QUIET, Parts, listener_of
+from app.page.similar import similar_songs
 from app.page.song_tab import song_tab
 from app.page.style import MARK
 from app.page.texts import LANGUAGES, Language, as_language, language_of, text
-
-if TYPE_CHECKING:
-    from fusion.analysis import SongAnalyser
+from app.service.answers import Answers
 
 WAITING: Final = 32
 """Requests that may wait before new ones are turned away."""
@@ -35,32 +35,26 @@ _SET_LANGUAGE: Final = (
 )
 
 
-def build_page(catalogue_url: str, *, analyser: SongAnalyser | None = None) -> gr.Blocks:
+def build_page(answers: Answers, *, files: bool = False) -> gr.Blocks:
     """Build the page over a catalogue.
 
     Parameters
     ----------
-    catalogue_url
-        URL or path of the catalogue that songs come from.
-    analyser
-        Reads moods and songs; the embedded models if ``None``.
+    answers
+        What the page asks.
+    files
+        Whether recordings of the catalogue are played, and playlists name their paths.
 
     Returns
     -------
-    The page, to be served by :mod:`app.page.serving`.
-
-    Raises
-    ------
-    CatalogueError
-        If the catalogue cannot be opened.
+    The page, to be served by :mod:`app.page.mounting`.
     """
-    answers = Answers(catalogue_url, analyser)
     with gr.Blocks(
         title=_TITLES["ko"],
         analytics_enabled=False,
         delete_cache=(UPLOAD_CHECK_S, UPLOAD_AGE_S),
     ) as page:
-        _lay_out(page, Parts(answers))
+        _lay_out(page, Parts(answers, files=files))
     page.queue(max_size=WAITING, api_open=True, default_concurrency_limit=2)
     built: gr.Blocks = page
     return built
@@ -69,6 +63,7 @@ def build_page(catalogue_url: str, *, analyser: SongAnalyser | None = None) -> g
 def _lay_out(page: gr.Blocks, parts: Parts) -> None:
     """Lay out the components and connect them."""
     saved = gr.BrowserState("", storage_key="maeum-language", secret="maeum")
+    parts.html(_skip)
     with gr.Row(elem_id="maeum-head"):
         parts.html(_brand, min_width=0)
         language = gr.Radio(
@@ -86,9 +81,12 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
             song = song_tab(parts, language)
         with parts.tab("map") as tab:
             emotion_map = map_tab(parts, language, tab)
+        with parts.tab("lab") as tab:
+            lab = lab_tab(parts, language, tab)
+    similar = similar_songs(parts, language)
     parts.html(lambda wanted: _foot(parts.answers, wanted))
 
-    views = [mood, song, emotion_map]
+    views = [mood, song, emotion_map, lab, similar]
     states = [view.state for view in views]
     shown = [item.component for item in parts.translated] + [view.component for view in views]
 
@@ -98,17 +96,26 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
             *(view.draw(value, wanted) for view, value in zip(views, values, strict=True)),
         ]
 
-    def start(saved_language: str, request: gr.Request) -> list[Any]:
+    kept = [state for state, _ in parts.on_start]
+    showing = [component for _, component in parts.on_start]
+
+    def start(saved_language: str, name: str, *values: Any, request: gr.Request) -> list[Any]:
         asked = request.query_params.get("lang") or saved_language
         wanted = as_language(asked or language_of(request.headers.get("accept-language")))
-        return [wanted, *in_language(wanted, (None,) * len(views))]
+        listener = name if listener_of(name, True) is not None else secrets.token_urlsafe(16)
+        drawn = in_language(wanted, (None,) * len(views))
+        return [wanted, listener, *values, *drawn]
 
     def switch(wanted: str, *values: Any) -> list[Any]:
         return [wanted, *in_language(as_language(wanted), values)]
 
-    page.load(start, [saved], [language, *shown], queue=False, **QUIET).then(
-        None, [language], None, js=_SET_LANGUAGE, api_visibility="private"
-    )
+    page.load(
+        start,
+        [saved, parts.listener, *kept],
+        [language, parts.listener, *showing, *shown],
+        queue=False,
+        **QUIET,
+    ).then(None, [language], None, js=_SET_LANGUAGE, api_visibility="private")
     language.input(switch, [language, *states], [saved, *shown], queue=False, **QUIET).then(
         None, [language], None, js=_SET_LANGUAGE, api_visibility="private"
     )
@@ -131,3 +138,8 @@ def _brand(language: Language) -> str:
         f'<header class="maeum-brand">{MARK}<div><h1>마음<small>maeum</small></h1>'
         f"<p>{escaped(text(language, 'tagline'))}</p></div></header>"
     )
+
+
+def _skip(language: Language) -> str:
+    label = escaped(text(language, "skip"))
+    return f'<a id="maeum-skip" href="#maeum-mood-text">{label}</a>'

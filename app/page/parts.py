@@ -18,9 +18,10 @@ os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
 
 import gradio as gr
 
-from app.page.answers import Answers
+from app.feedback.shown_list import LISTENER
 from app.page.markup import escaped
 from app.page.texts import Language, text
+from app.service.answers import Answers, Listener
 
 MAX_UPLOAD_MB: Final = 200
 DEFAULT_COUNT: Final = 5
@@ -86,16 +87,28 @@ class Parts:
     ----------
     answers
         What the page asks.
+    files
+        Whether recordings of the catalogue are played, and playlists name their paths.
 
     Attributes
     ----------
+    listener
+        Random name of who looks at the page, kept by the browser.
+    learns
+        Whether judgements change what is found, kept by the browser.
     translated
         Every component that speaks, in the order they were made.
+    on_start
+        What the browser kept, and the components that show it.
     """
 
-    def __init__(self, answers: Answers) -> None:
+    def __init__(self, answers: Answers, *, files: bool = False) -> None:
         self.answers = answers
+        self.files = files
+        self.listener = gr.BrowserState("", storage_key="maeum-listener", secret="maeum")
+        self.learns = gr.BrowserState(True, storage_key="maeum-learns", secret="maeum")
         self.translated: list[Translated] = []
+        self.on_start: list[tuple[Any, Any]] = []
 
     def tab(self, name: str) -> gr.Tab:
         """A tab, called by the text ``tab_NAME``."""
@@ -120,6 +133,11 @@ class Parts:
         component = make(**settings, **properties("ko"))
         self.translated.append(Translated(component, properties))
         return component
+
+
+def listener_of(name: str | None, learns: bool | None) -> Listener | None:
+    """Who asks; ``None`` if the browser has no name for them."""
+    return Listener(name, learns is not False) if name and LISTENER.fullmatch(name) else None
 
 
 def plain(markup: str, **settings: Any) -> gr.HTML:

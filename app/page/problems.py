@@ -8,7 +8,9 @@ from typing import Final
 
 from app.page.cards import problem_card
 from app.page.texts import Language, as_sentence, text, translated
+from app.service.errors import without_folders
 from data_prep.errors import CatalogueError, InputError, MaeumError, ModelFolderError
+from lyrics_model.predictor import MAX_CHARACTERS
 
 _log = logging.getLogger(__name__)
 
@@ -19,8 +21,6 @@ _KINDS: Final[tuple[tuple[type[MaeumError], str], ...]] = (
 _SAID_BY_THE_TITLE: Final = "no emotion could be read: "
 # What the operating system or FFmpeg adds in brackets means nothing to a listener.
 _SYSTEM: Final = re.compile(r" \(\[Errno[^)]*\)")
-# Folders of a path, up to its last name: where uploads lie is no business of a visitor.
-_FOLDERS: Final = re.compile(r"(?<![\w.:/])(?:[A-Za-z]:)?[\\/](?:[^\\/:*?\"<>|\s]+[\\/])+")
 
 
 class PageError(InputError):
@@ -76,6 +76,20 @@ def _told(error: InputError) -> str:
     return _SYSTEM.sub("", without_folders(str(error)).removeprefix(_SAID_BY_THE_TITLE))
 
 
-def without_folders(message: str) -> str:
-    """A message with every absolute path cut down to its last name."""
-    return _FOLDERS.sub("", message)
+def check_words(words: str, *, is_needed: bool = True) -> None:
+    """See that there are words, and not too many.
+
+    Raises
+    ------
+    PageError
+        If there are none where they are needed, or more than can be read.
+    """
+    if is_needed and not words.strip():
+        raise PageError("problem_empty_title", "problem_empty_text")
+    if len(words) > MAX_CHARACTERS:
+        raise PageError(
+            "problem_long_title",
+            "problem_long_text",
+            limit=f"{MAX_CHARACTERS:,}",
+            length=f"{len(words):,}",
+        )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import gradio as gr
 
-from app.page.answers import Answer, Answers, SearchOptions
-from app.page.cards import busy_card, empty_state, reading_card, song_cards
+from app.page.cards import busy_card, empty_state, reading_card
 from app.page.markup import escaped
 from app.page.parts import (
     DEFAULT_COUNT,
@@ -19,11 +19,16 @@ from app.page.parts import (
     View,
     brought_into_view,
     lead,
+    listener_of,
     plain,
 )
-from app.page.problems import problem, without_folders
+from app.page.problems import PageError, check_words, problem
+from app.page.song_cards import song_cards
 from app.page.texts import Language, as_language, text
+from app.service.answers import Answer, Answers
+from app.service.errors import without_folders
 from data_prep.errors import MaeumError
+from fusion.recommendation import Wishes
 
 _ANALYSE_DESCRIPTION: Final = """Emotions of a recording, of lyrics, or of both.
 
@@ -76,22 +81,37 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
             variant="primary",
             elem_id="maeum-song-go",
         )
-    answer = plain(_song_view(None, "ko"), elem_id="maeum-song-answer")
+    view = partial(_song_view, files=parts.files)
+    answer = plain(view(None, "ko"), elem_id="maeum-song-answer")
 
     def listen(
-        recording: str | None, words: str | None, wanted: str
+        recording: str | None,
+        words: str | None,
+        wanted: str,
+        name: str | None,
+        learns: bool | None,
     ) -> Iterator[tuple[str, Answer | None]]:
         shown_in = as_language(wanted)
         busy = "song_busy" if recording else "song_busy_lyrics"
         yield busy_card(text(shown_in, busy)), None
         try:
-            heard = parts.answers.for_song(recording, words, SearchOptions(DEFAULT_COUNT))
+            if recording is None and not (words or "").strip():
+                raise PageError("problem_empty_title", "problem_song_empty_text")
+            check_words(words or "", is_needed=False)
+            listener = listener_of(name, learns)
+            found = parts.answers.for_song(recording, words, Wishes(DEFAULT_COUNT), listener)
         except Exception as error:  # every failure becomes a card; unexpected ones are logged
             yield problem(error, shown_in), None
             return
-        yield _song_view(heard, shown_in), heard
+        yield view(found, shown_in), found
 
-    heard = go.click(listen, [audio, lyrics, language], [answer, last], **SOUND, **QUIET)
+    heard = go.click(
+        listen,
+        [audio, lyrics, language, parts.listener, parts.learns],
+        [answer, last],
+        **SOUND,
+        **QUIET,
+    )
     brought_into_view(heard, answer)
     # The endpoint takes the recording through a real component, which accepts
     # only files that were uploaded, never a path of this machine.
@@ -104,7 +124,7 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
         show_progress="hidden",
         **SOUND,
     )
-    return View(answer, last, _song_view)
+    return View(answer, last, view)
 
 
 def _analyse_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
@@ -119,15 +139,11 @@ def _analyse_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
     return analyse
 
 
-def _song_view(answer: Answer | None, language: Language) -> str:
-    if answer is None:
+def _song_view(answer: Answer | None, language: Language, *, files: bool) -> str:
+    if answer is None or answer.analysis is None:
         return empty_state(
             "song", text(language, "song_empty_title"), text(language, "song_empty_text")
         )
-    songs = song_cards(
-        answer.recommendations,
-        answer.reasons[language],
-        language,
-        heading=text(language, "similar_heading"),
-    )
+    heading = text(language, "similar_heading")
+    songs = song_cards(answer, language, heading=heading, files=files)
     return reading_card(answer.analysis, answer.settings, language) + songs

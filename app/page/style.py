@@ -137,8 +137,8 @@ def _emotions() -> str:
 
 
 def style_sheet() -> str:
-    """CSS of the page: the emotions' colours, and ``page.css``."""
-    sheet = files("app.page").joinpath("page.css").read_text(encoding="utf-8")
+    """CSS of the page: the emotions' colours, and its style sheets."""
+    sheet = "".join(_packaged(name) for name in ("page.css", "map.css", "lab.css"))
     return f":root{{{_variables(PALETTE)}}}.dark{{{_variables(_DARK)}}}{_emotions()}{sheet}"
 
 
@@ -152,26 +152,15 @@ MARK: Final = (
 )
 """The project's mark: six bars in the emotions' colours, light enough for its ground."""
 
-# Enter sends the mood and Shift+Enter breaks the line; a Hangul syllable that is
-# still being composed must not be cut off. The page's own footer opens the panel
-# that Gradio's hidden footer would.
-HEAD: Final = """
-<meta name="referrer" content="no-referrer">
-<meta name="color-scheme" content="light dark">
-<script>
-document.addEventListener("keydown", function (event) {
-  if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
-  if (!event.target.matches || !event.target.matches("#maeum-mood-text textarea")) return;
-  event.preventDefault();
-  event.stopPropagation();
-  document.querySelector("#maeum-mood-go").click();
-}, true);
-document.addEventListener("click", function (event) {
-  const link = event.target.closest && event.target.closest("#maeum-api");
-  const panel = document.querySelector("footer .show-api");
-  if (!link || !panel) return;
-  event.preventDefault();
-  panel.click();
-});
-</script>
-"""
+
+def head() -> str:
+    """What stands in the document's head: facts for the browser, and the page's scripts."""
+    scripts = "".join(f"<script>{_packaged(name)}</script>" for name in ("page.js", "map.js"))
+    return (
+        '<meta name="referrer" content="no-referrer">'
+        f'<meta name="color-scheme" content="light dark">{scripts}'
+    )
+
+
+def _packaged(name: str) -> str:
+    return files("app.page").joinpath(name).read_text(encoding="utf-8")

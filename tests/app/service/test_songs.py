@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.page.songs import KeptSongs
+from app.service.songs import KeptSongs
 from data_prep.catalogue import Catalogue, Song, StageVector
 from fusion.rescoring import rescore
 from fusion.rules import Mean
@@ -61,7 +61,7 @@ def test_new_settings_of_the_catalogue_are_taken(kept: KeptSongs, path: Path) ->
 
 
 def test_a_rescore_between_settings_and_songs_is_seen(kept, path, monkeypatch) -> None:
-    from app.page import songs as page_songs
+    from app.service import songs as page_songs
 
     other, read = FusionSettings(rule=Mean(0.9)), page_songs.catalogue_settings
 

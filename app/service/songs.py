@@ -1,4 +1,4 @@
-"""The catalogue's songs as the page keeps them, until the catalogue changes.
+"""The catalogue's songs as the service keeps them, until the catalogue changes.
 
 What is searched are vectors; songs are read when they are shown. Whether the catalogue has
 changed is told by its revision.
@@ -7,11 +7,12 @@ changed is told by its revision.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 
-from app.page.charts import MapPoint
-from data_prep.catalogue import Catalogue, Song
+from data_prep.catalogue import Catalogue, Song, SongFile
 from fusion.recommendation import Recommender
-from fusion.rescoring import catalogue_settings, song_vectors
+from fusion.rescoring import catalogue_settings
 from fusion.settings import FusionSettings
 from fusion.shelf import CatalogueShelf
 
@@ -25,15 +26,29 @@ class KeptSongs:
         Open for reading; closed by :meth:`close`.
     settings
         Fusion settings; ``None`` takes the catalogue's own, whenever it changes.
+    check_every_s
+        Seconds for which the catalogue is taken to be what it was; 0 looks each time.
+    clock
+        Seconds since some moment.
     """
 
-    def __init__(self, catalogue: Catalogue, settings: FusionSettings | None = None) -> None:
+    def __init__(
+        self,
+        catalogue: Catalogue,
+        settings: FusionSettings | None = None,
+        *,
+        check_every_s: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._catalogue = catalogue
         self._given = settings
+        self._check_every_s = check_every_s
+        self._clock = clock
+        self._checked = float("-inf")
         self._lock = threading.RLock()
         self._revision = ""
         self._shelf: CatalogueShelf | None = None
-        self._songs: list[Song] | None = None
+        self._genres: list[str] | None = None
 
     def shelf(self) -> CatalogueShelf:
         """The songs as they are now, to be searched.
@@ -44,22 +59,23 @@ class KeptSongs:
             If the catalogue cannot be read any more.
         """
         with self._lock:
+            now = self._clock()
+            if self._shelf is not None and now - self._checked < self._check_every_s:
+                return self._shelf
             revision = self._catalogue.revision()
             if self._shelf is None or self._revision != revision:
                 settings = self._given or catalogue_settings(self._catalogue)
-                self._shelf = CatalogueShelf(self._catalogue, settings)
-                self._songs = None
+                self._shelf = CatalogueShelf(self._catalogue, settings, keep_songs=True)
+                self._genres = None
                 # that of before the settings were read: what changed meanwhile is seen next time
                 self._revision = revision
+            self._checked = now
             return self._shelf
 
-    def songs(self) -> list[Song]:
-        """All songs, in the catalogue's order; raises as :meth:`shelf`."""
-        with self._lock:
-            self.shelf()
-            if self._songs is None:
-                self._songs = self._catalogue.songs()
-            return self._songs
+    @property
+    def catalogue(self) -> Catalogue:
+        """The catalogue itself, open for reading."""
+        return self._catalogue
 
     def count(self) -> int:
         """Number of songs; raises as :meth:`shelf`."""
@@ -73,22 +89,22 @@ class KeptSongs:
         """A recommender over the songs as they are now."""
         return Recommender(self.shelf())
 
+    def song(self, song_id: str) -> Song | None:
+        """A song by its id; ``None`` if it is not there."""
+        found = self._catalogue.get([song_id])
+        return found[0] if found else None
+
+    def file(self, song_id: str) -> SongFile | None:
+        """What a song's stages were made from; ``None`` if that is not kept."""
+        return self._catalogue.files([song_id]).get(song_id)
+
     def genres(self) -> list[str]:
         """Every genre, by name."""
-        names: set[str] = set()
-        for song in self.songs():
-            names.update(part.strip() for part in (song.genre or "").split(";"))
-        return sorted(names - {""}, key=str.casefold)
-
-    def map_points(self, most: int) -> list[MapPoint]:
-        """At most so many songs that have an answer, evenly taken, as they are fused now."""
-        songs = [s for s in self.songs() if s.lyrics is not None or s.audio is not None]
-        taken = songs[:: max(-(-len(songs) // most), 1)]
-        vectors = song_vectors(taken, self.settings())
-        return [
-            MapPoint(vector, song.title, song.artist, song.link)
-            for song, vector in zip(taken, vectors, strict=True)
-        ]
+        with self._lock:
+            self.shelf()
+            if self._genres is None:
+                self._genres = self._catalogue.genres()
+            return self._genres
 
     def close(self) -> None:
         """Close the catalogue."""

@@ -1,0 +1,1 @@
+"""The service: one core for the page and the HTTP interface."""

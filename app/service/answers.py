@@ -1,0 +1,258 @@
+"""What page and HTTP interface answer with: a mood or a song in, readings and songs out."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from app.feedback.listening import taste_of
+from app.feedback.shown_list import Kind, ShownList, check_listener
+from app.feedback.store import FeedbackStore
+from app.service.songs import KeptSongs
+from app.tables.table import is_sentence
+from data_prep.catalogue import Catalogue, Song
+from data_prep.errors import InputError
+from fusion.analysis import Analysis, SongAnalyser
+from fusion.recommendation import Recommendation, Vector, Wishes
+from fusion.settings import FusionSettings
+from fusion.taste import Taste
+
+MOST_SONGS: Final = 50
+TASTES_KEPT: Final = 1_024
+TASTE_FOR_S: Final = 10.0
+"""Seconds after which judgements that another process may have kept are read again."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """Who asks.
+
+    Attributes
+    ----------
+    name
+        A random name.
+    learns
+        Whether earlier judgements change what is found.
+    """
+
+    name: str
+    learns: bool = True
+
+    def __post_init__(self) -> None:
+        check_listener(self.name)
+
+
+@dataclass(frozen=True, eq=False)
+class Answer:
+    """Songs for a mood, like a recording, or like a song of the catalogue.
+
+    Attributes
+    ----------
+    kind
+        Which of them.
+    words
+        The mood or the lyrics that were read; empty where there were none.
+    analysis
+        What was read from them and from the sound; ``None`` for a song of the catalogue, or
+        where emotions were given.
+    like
+        The song of the catalogue.
+    query
+        What was asked for (6,), before any taste.
+    recommendations
+        Songs, the best first.
+    settings
+        What was fused with.
+    token
+        Stands for the list when one of its songs is judged; ``None`` where nobody is named.
+    """
+
+    kind: Kind
+    words: str
+    analysis: Analysis | None
+    like: Song | None
+    query: Vector
+    recommendations: list[Recommendation]
+    settings: FusionSettings
+    token: str | None = None
+
+
+class Answers:
+    """One catalogue, its judgements and one analyser, asked from several threads.
+
+    Parameters
+    ----------
+    catalogue_url
+        Opened at once, read-only, so that a wrong one is refused at the start.
+    analyser
+        Loads its models when they are first needed.
+    settings
+        Fusion settings; ``None`` takes the catalogue's own, whenever they change.
+    check_every_s
+        Seconds for which the catalogue is taken to be what it was.
+
+    Attributes
+    ----------
+    songs
+        The catalogue's songs.
+    feedback
+        What listeners said of them.
+
+    Raises
+    ------
+    CatalogueError
+        If the catalogue cannot be opened.
+    """
+
+    def __init__(
+        self,
+        catalogue_url: str,
+        analyser: SongAnalyser,
+        settings: FusionSettings | None = None,
+        *,
+        check_every_s: float = 0.0,
+    ) -> None:
+        catalogue = Catalogue.open(catalogue_url, read_only=True)
+        self.songs = KeptSongs(catalogue, settings, check_every_s=check_every_s)
+        self.feedback = FeedbackStore.open(catalogue_url)
+        self._analyser = analyser
+        self._tastes: dict[str, tuple[float, Taste]] = {}
+        self._lock = threading.Lock()
+
+    def warm_up(self) -> None:
+        """Have everything there that a mood needs.
+
+        Raises
+        ------
+        MaeumError
+            If model or catalogue cannot be used.
+        """
+        self._analyser.lyric_predictor  # noqa: B018
+        self.songs.shelf()
+
+    def close(self) -> None:
+        """Close the catalogue."""
+        self.songs.close()
+        self.feedback.close()
+
+    def for_mood(self, words: str, wishes: Wishes, listener: Listener | None = None) -> Answer:
+        """Songs whose emotion fits a mood in everyday words.
+
+        Raises
+        ------
+        InputError
+            If there are no words, too many, or none that can be read.
+        """
+        analysis = self._analyse(words, None, as_mood=True)
+        return self._answer("mood", words, analysis, analysis.distribution, wishes, listener)
+
+    def for_emotions(
+        self, emotions: Vector, wishes: Wishes, listener: Listener | None = None
+    ) -> Answer:
+        """Songs for an emotion distribution (6,)."""
+        return self._answer("mood", "", None, emotions, wishes, listener)
+
+    def for_song(
+        self,
+        audio: str | Path | None,
+        lyrics: str | None,
+        wishes: Wishes,
+        listener: Listener | None = None,
+    ) -> Answer:
+        """The emotions of a recording, of its lyrics, or of both, and songs like it.
+
+        Raises
+        ------
+        InputError
+            If both are missing, or neither can be read.
+        """
+        words = lyrics if lyrics and lyrics.strip() else None
+        analysis = self.reading(audio, words)
+        query = analysis.distribution
+        return self._answer("song", words or "", analysis, query, wishes, listener)
+
+    def similar(self, song_id: str, wishes: Wishes, listener: Listener | None = None) -> Answer:
+        """Songs like one of the catalogue, itself left out.
+
+        Raises
+        ------
+        InputError
+            If there is no such song, or nothing is known of its emotion.
+        """
+        query = self.songs.recommender().vector_of(song_id)
+        song = self.songs.song(song_id)
+        others = replace(wishes, leave_out=wishes.leave_out | {song_id})
+        return replace(self._answer("similar", "", None, query, others, listener), like=song)
+
+    def reading(self, audio: str | Path | None, lyrics: str | None) -> Analysis:
+        """The emotions of a recording, of its lyrics, or of both; raises as :meth:`for_song`.
+
+        A single sentence alone is read as a mood, as the command line does.
+        """
+        words = lyrics if lyrics and lyrics.strip() else None
+        as_mood = words is not None and audio is None and is_sentence(words)
+        return self._analyse(words, audio, as_mood=as_mood)
+
+    def judge(self, token: str, song_id: str, verdict: int) -> None:
+        """Keep what a listener says of a song; raises as :meth:`FeedbackStore.judge`."""
+        self.feedback.judge(token, song_id, verdict)
+        self._forget_tastes()
+
+    def forget(self, listener: str) -> int:
+        """Delete a listener's judgements; gives how many there were."""
+        deleted = self.feedback.forget(check_listener(listener))
+        self._forget_tastes()
+        return deleted
+
+    def _forget_tastes(self) -> None:
+        with self._lock:
+            self._tastes.clear()
+
+    def _analyse(self, text: str | None, audio: str | Path | None, *, as_mood: bool) -> Analysis:
+        if text is None and audio is None:
+            raise InputError("nothing to analyse: give words, a recording, or both")
+        self._analyser.settings = self.songs.settings()
+        return self._analyser.analyse(text=text, audio=audio, as_mood=as_mood)
+
+    def _answer(
+        self,
+        kind: Kind,
+        words: str,
+        analysis: Analysis | None,
+        query: Vector,
+        wishes: Wishes,
+        listener: Listener | None,
+    ) -> Answer:
+        recommender = self.songs.recommender()
+        searched, token = np.asarray(query, np.float32), None
+        if listener is not None and listener.learns:
+            taste = self._taste(listener.name)
+            searched = taste.leaning(searched)
+            wishes = replace(wishes, leave_out=wishes.leave_out | taste.disliked)
+        spoken = analysis is not None and analysis.language == "ko"
+        found = recommender.recommend(searched, wishes, language="ko" if spoken else "en")
+        settings = recommender.shelf.settings
+        if listener is not None:
+            asked = np.asarray(query, np.float32)
+            ids = tuple(each.song.id for each in found)
+            shown = ShownList(listener.name, kind, asked, settings.hash, ids)
+            token = self.feedback.token(shown)
+        return Answer(kind, words, analysis, None, query, found, settings, token)
+
+    def _taste(self, listener: str) -> Taste:
+        now = time.monotonic()
+        with self._lock:
+            kept = self._tastes.get(listener)
+        if kept is not None and now - kept[0] < TASTE_FOR_S:
+            return kept[1]
+        taste = taste_of(self.feedback, listener, self.songs.shelf())
+        with self._lock:
+            if len(self._tastes) >= TASTES_KEPT:
+                self._tastes.clear()
+            self._tastes[listener] = (now, taste)
+        return taste
