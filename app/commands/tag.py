@@ -89,7 +89,7 @@ def _print_changes(report: TagReport) -> None:
         mood = f"{change.before.mood or '-'} → {change.after.mood or '-'}"
         if change.before.mood == change.after.mood:
             mood = f"{change.after.mood or '-'} stays"
-        lines.append(f"{change.path}: {mood}; {change.after.ours or 'no shares'}")
+        lines.append("; ".join([f"{change.path}: {mood}", *filter(None, [change.after.ours])]))
     if lines:
         print_lines(lines)
 
@@ -99,7 +99,7 @@ def _summary(report: TagReport, wishes: TagWishes) -> str:
     parts = [
         f"{report.n_changed:,} files {done}",
         f"{len(report.changes) - report.n_changed:,} unchanged",
-        f"{report.n_kept:,} with a mood of somebody's that stays",
+        *([f"{report.n_kept:,} moods of somebody else stay"] if report.n_kept else []),
         *([f"{report.gone:,} gone"] if report.gone else []),
         f"{len(report.failures):,} failed",
     ]
