@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -220,7 +221,9 @@ def index(
     workers: Annotated[
         int | None,
         typer.Option(
-            "--workers", min=1, help="Processes that read songs; as many as cores by default."
+            "--workers",
+            min=0,
+            help="Processes that read songs; as many as cores by default, none with 0.",
         ),
     ] = None,
     errors: ErrorsOption = None,
@@ -256,7 +259,9 @@ def index(
         _say(str(left_out))
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
-        ReadingPool(
+        nullcontext()
+        if workers == 0
+        else ReadingPool(
             workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
         ) as pool,
     ):

@@ -66,6 +66,15 @@ def serve(
     root_path: Annotated[
         str, typer.Option("--root-path", help="Path under which a proxy offers the service.")
     ] = "",
+    speech_model: Annotated[
+        Path | None,
+        typer.Option(
+            "--speech-model",
+            metavar="FOLDER",
+            envvar="MAEUM_SPEECH_MODEL",
+            help="A Whisper model in CTranslate2's form: moods can then be spoken.",
+        ),
+    ] = None,
     model_lyrics: LyricsModelOption = None,
     model_audio: AudioModelOption = None,
 ) -> None:
@@ -91,7 +100,7 @@ def serve(
         log_words=log_words,
         root_path=root_path,
     )
-    run_service(catalogue, options, model_lyrics, model_audio)
+    run_service(catalogue, options, model_lyrics, model_audio, speech_model)
 
 
 def run_service(
@@ -99,6 +108,7 @@ def run_service(
     options: ServiceOptions,
     model_lyrics: Path | None,
     model_audio: Path | None,
+    speech_model: Path | None = None,
 ) -> None:
     """Put the parts of a service together, and run it."""
     from app.demo import catalogue_to_read
@@ -107,10 +117,12 @@ def run_service(
     from app.service.answers import Answers
     from app.service.http import create_api
     from app.service.running import run
+    from app.service.speech import Speech
     from audio_model.predictor import EMBEDDED
     from data_prep.model_folder import folder_hash
     from fusion.analysis import SongAnalyser
 
+    speech = None if speech_model is None else Speech.load(speech_model)
     settings = None  # those that the catalogue carries
     if model_lyrics is not None or model_audio is not None:
         settings = analyser_of(model_lyrics, model_audio, None).settings
@@ -127,7 +139,7 @@ def run_service(
         )
         answers = Answers(catalogue_to_read(catalogue), analyser, settings, check_every_s=0.5)
         app = create_api(answers, options)
-        mount_page(app, answers, options)
+        mount_page(app, answers, options, speech=speech)
         if options.log != "off":
             requests = logging.getLogger("maeum.requests")
             requests.setLevel(logging.INFO)

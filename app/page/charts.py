@@ -8,17 +8,14 @@ rests on colour alone.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from app.page.markup import escaped, safe_link
+from app.page.markup import escaped
 from app.page.texts import Language, emotion_name, text
-from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
+from data_prep.taxonomy import EMOTIONS
 
 LABEL_FROM: Final = 0.17
 """Smallest share whose name fits into its segment of a bar."""
@@ -164,93 +161,3 @@ def course(windows: NDArray[np.floating[Any]], language: Language) -> str:
     if start == middle or middle == end:
         return text(language, "timeline_two", start=names["start"], end=names["end"])
     return text(language, "timeline_summary", **names)
-
-
-@dataclass(frozen=True, eq=False)
-class MapPoint:
-    """One song on the map: its distribution (6,), and what to call it."""
-
-    shares: NDArray[np.floating[Any]]
-    title: str | None
-    artist: str | None
-    link: str | None
-
-
-MOST_POINTS: Final = 2000
-"""Songs on a map; more would only cover each other."""
-_CENTRE: Final = 300.0
-_RADIUS: Final = 240.0
-# Around the circle so that neighbours are alike: bright and calm above, dark below.
-_AROUND: Final[tuple[str, ...]] = ("joy", "calm", "neutral", "sadness", "anger", "tension")
-
-
-def _corner(name: str) -> tuple[float, float]:
-    angle = math.radians(-60.0 - 60.0 * _AROUND.index(name))
-    return math.cos(angle), math.sin(angle)
-
-
-def map_positions(shares: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Places (n, 2) inside the unit circle: the mean of the six corners, weighted by the shares.
-
-    The weights are the squared shares, so that songs do not crowd in the middle
-    (RadViz, Hoffman et al. 1997).
-    """
-    weights = np.square(np.asarray(shares, dtype=np.float64)).reshape(-1, N_EMOTIONS)
-    weights = weights / weights.sum(axis=1, keepdims=True)
-    corners = np.array([_corner(name) for name in EMOTIONS])  # (6, 2)
-    places: NDArray[np.float64] = weights @ corners
-    return places
-
-
-def emotion_map(points: Sequence[MapPoint], language: Language) -> str:
-    """Songs as dots inside a hexagon whose corners are the six emotions."""
-    corners = {
-        name: (_CENTRE + _RADIUS * x, _CENTRE + _RADIUS * y)
-        for name, (x, y) in ((n, _corner(n)) for n in EMOTIONS)
-    }
-    outline = " ".join(f"{corners[n][0]:.1f},{corners[n][1]:.1f}" for n in _AROUND)
-    spokes = "".join(
-        f'<line x1="{_CENTRE}" y1="{_CENTRE}" x2="{x:.1f}" y2="{y:.1f}"/>'
-        for x, y in corners.values()
-    )
-    labels = []
-    for i, name in enumerate(EMOTIONS):
-        x, y = _corner(name)
-        # Beside the outer corners there is no room on a phone: their names stand above.
-        outer = abs(x) > 0.9
-        across = _CENTRE + (_RADIUS + 8) * x if outer else _CENTRE + _RADIUS * x
-        above = -20.0 if outer else (_RADIUS + 26) * y + 8
-        anchor = ("end" if x > 0 else "start") if outer else "middle"
-        labels.append(
-            f'<circle class="maeum-{name}" cx="{corners[name][0]:.1f}" cy="{corners[name][1]:.1f}" '
-            f'r="7"/><text x="{across:.1f}" y="{_CENTRE + above:.1f}" text-anchor="{anchor}">'
-            f"{escaped(emotion_name(language, i))}</text>"
-        )
-    shown = list(points)
-    dots = []
-    if shown:
-        places = map_positions(np.stack([point.shares for point in shown]))
-        for point, (x, y) in zip(shown, places, strict=True):
-            top = EMOTIONS[int(np.argmax(point.shares))]
-            title = point.title or text(language, "untitled")
-            artist = point.artist or text(language, "unknown_artist")
-            name = escaped(f"{title} · {artist}")
-            words = escaped(in_words(point.shares, language))
-            dot = (
-                f'<circle class="maeum-point maeum-{top}" cx="{_CENTRE + _RADIUS * x:.1f}" '
-                f'cy="{_CENTRE + _RADIUS * y:.1f}" r="5"><title>{name}\n{words}</title></circle>'
-            )
-            link = safe_link(point.link)
-            if link is not None:
-                dot = (
-                    f'<a href="{escaped(link)}" target="_blank" rel="noopener noreferrer" '
-                    f'tabindex="-1">{dot}</a>'
-                )
-            dots.append(dot)
-    label = escaped(text(language, "map_label", count=len(shown)))
-    return (
-        f'<svg class="maeum-map" viewBox="40 45 520 510" role="img" aria-label="{label}">'
-        f'<polygon class="maeum-map-outline" points="{outline}"/>'
-        f'<g class="maeum-map-spokes">{spokes}</g>{"".join(dots)}'
-        f'<g class="maeum-map-labels">{"".join(labels)}</g></svg>'
-    )

@@ -9,11 +9,11 @@ ENGLISH: Final[dict[str, str]] = {
     "page_title": "maeum · songs for a mood",
     "tagline": "Reads what a song says and how it sounds, and finds songs for the way you feel.",
     "language": "Language",
-    "tab_mood": "Find by mood",
-    "tab_song": "Find by song",
+    "tab_mood": "By mood",
+    "tab_song": "By song",
     "skip": "Skip to the content",
     "tab_map": "Map",
-    "tab_lab": "Laboratory",
+    "tab_lab": "Lab",
     "footer_privacy": (
         "What you write and upload never leaves the computer that runs this page; "
         "uploads are deleted within the hour."
@@ -43,7 +43,7 @@ ENGLISH: Final[dict[str, str]] = {
     "option_parts_any": "Any",
     "option_parts_lyrics": "Songs with words",
     "option_parts_audio": "Songs with sound",
-    "learn": "Learn from my 👍 and 👎",
+    "learn": "Learn from my judgements",
     "learn_info": "A random number is kept in place of a name, and never what you wrote.",
     "forget": "Delete all my judgements",
     "forgotten": "{count} judgements deleted.",
@@ -161,6 +161,8 @@ ENGLISH: Final[dict[str, str]] = {
     "lab_settings_note": "Saved as a file, maeum rescore --fusion FILE gives it to the catalogue.",
     "lab_measured": "How often it is right",
     "lab_measured_note": "Measured by {command}. The constant always gives the same emotion.",
+    "lab_constant": "constant",
+    "lab_simple": "simple model",
     "lab_rules": "Macro-F1 by rule (95% interval)",
     "lab_cards": "Model cards",
     "lab_card_data": "Data",

@@ -31,9 +31,11 @@ def measured_section(language: Language) -> str:
     figures = measured()
     parts = [f"<h2>{escaped(text(language, 'lab_measured'))}</h2>"]
     rows = [row for name in _RULES for row in figures["fusion"] if row["rule"] == name]
-    parts.append(_chart("lab_rules", "fusion", [_bar(row["rule"], row) for row in rows], language))
+    parts.append(
+        _chart("lab_rules", "fusion", [_bar(row["rule"], row, language) for row in rows], language)
+    )
     for branch in BRANCHES:
-        bars = [_bar(f"{row['test']}", row) for row in figures[branch]]
+        bars = [_bar(row["test"], row, language) for row in figures[branch]]
         heading = f"lab_{branch}"
         parts.append(_chart(heading, branch, bars, language))
     cards = "".join(_card(branch, language) for branch in BRANCHES)
@@ -69,7 +71,7 @@ def _chart(heading: str, command: str, bars: list[str], language: Language) -> s
     )
 
 
-def _bar(name: str, row: dict[str, Any]) -> str:
+def _bar(name: str, row: dict[str, Any], language: Language) -> str:
     """One figure: a bar with its interval, and marks for the constant and the simple model."""
     low, high = row["interval"]
     told = f"{row['maeum']:.3f} ({low:.3f} – {high:.3f})"
@@ -78,7 +80,7 @@ def _bar(name: str, row: dict[str, Any]) -> str:
         value = row.get(kind)
         if value is not None:
             marks += f'<i class="maeum-mark is-{kind}" style="left:{100 * value:.1f}%"></i>'
-            told += f" · {kind} {value:.3f}"
+            told += f" · {text(language, f'lab_{kind}')} {value:.3f}"
     figure = f"{row['figure']} " if "figure" in row else ""
     return (
         f'<li><span class="maeum-figure-name">{escaped(name)}</span>'

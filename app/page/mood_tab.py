@@ -5,16 +5,19 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import gradio as gr
 from gradio.events import api
 
 from app.page.cards import busy_card, empty_state, query_card
+from app.page.markup import escaped
 from app.page.parts import (
     DEFAULT_COUNT,
     MOST_SHOWN,
     QUIET,
+    SOUND,
     WORDS,
     Parts,
     View,
@@ -25,8 +28,17 @@ from app.page.parts import (
 )
 from app.page.problems import PageError, check_words, problem
 from app.page.song_cards import song_cards
-from app.page.texts import EXAMPLES, Language, as_language, emotion_name, text
+from app.page.texts import (
+    EXAMPLES,
+    Language,
+    as_language,
+    as_sentence,
+    emotion_name,
+    text,
+    translated,
+)
 from app.service.answers import MOST_SONGS, Answer, Answers
+from app.service.speech import SpeechReader
 from data_prep.catalogue import SongFilter
 from data_prep.errors import InputError, MaeumError
 from data_prep.taxonomy import EMOTIONS
@@ -44,8 +56,8 @@ Returns {"query": analysis, "results": [{"rank", "id", "title", "artist", "year"
 """
 
 
-def mood_tab(parts: Parts, language: gr.Radio) -> View:
-    """Lay out the tab, connect it, and give its answer's view."""
+def mood_tab(parts: Parts, language: gr.Radio) -> tuple[View, gr.Checkbox]:
+    """Lay out the tab and connect it; gives its answer's view, and the switch for learning."""
     last = gr.State(None)
     parts.html(lambda wanted: lead("mood_heading", None, wanted))
     words = parts.component(
@@ -70,6 +82,8 @@ def mood_tab(parts: Parts, language: gr.Radio) -> View:
             variant="primary",
             elem_id="maeum-mood-go",
         )
+    if parts.speech is not None:
+        _voice(parts, parts.speech, words, language)
     options_in = parts.component(
         gr.Accordion,
         lambda wanted: {"label": text(wanted, "options")},
@@ -78,7 +92,9 @@ def mood_tab(parts: Parts, language: gr.Radio) -> View:
     )
     with options_in:
         options = _options(parts)
-        _judgements(parts, language)
+        switch = _judgements(parts, language)
+        if parts.speech is None:
+            parts.html(_voice_is_missing)
     view = partial(_mood_view, files=parts.files)
     answer = plain(view(None, "ko"), elem_id="maeum-mood-answer")
 
@@ -117,7 +133,7 @@ def mood_tab(parts: Parts, language: gr.Radio) -> View:
         api_description=_RECOMMEND_DESCRIPTION,
         **WORDS,
     )
-    return View(answer, last, view)
+    return View(answer, last, view), switch
 
 
 def _options(parts: Parts) -> list[Any]:
@@ -189,6 +205,34 @@ def _options(parts: Parts) -> list[Any]:
     return [count, toward, year_from, year_to, genre, artist, spoken, read]
 
 
+def _voice(parts: Parts, speech: SpeechReader, words: gr.Textbox, language: gr.Radio) -> None:
+    """A microphone whose words become the mood's."""
+    spoken = parts.component(
+        gr.Audio,
+        lambda wanted: {"label": text(wanted, "voice")},
+        sources=["microphone"],
+        type="filepath",
+        format="wav",
+        editable=False,
+        buttons=[],
+        elem_id="maeum-voice",
+    )
+
+    def heard(path: str | None, wanted: str) -> Any:
+        if path is None:
+            return gr.skip()
+        try:
+            return speech.text(Path(path))
+        except InputError as error:
+            raise gr.Error(as_sentence(translated(str(error), as_language(wanted)))) from error
+
+    spoken.stop_recording(heard, [spoken, language], [words], **SOUND, **QUIET)
+
+
+def _voice_is_missing(language: Language) -> str:
+    return f'<p class="maeum-hint">{escaped(text(language, "voice_missing"))}</p>'
+
+
 def _choice(parts: Parts, key: str, values: tuple[str, ...]) -> gr.Dropdown:
     return parts.component(
         gr.Dropdown,
@@ -204,8 +248,8 @@ def _choice(parts: Parts, key: str, values: tuple[str, ...]) -> gr.Dropdown:
     )
 
 
-def _judgements(parts: Parts, language: gr.Radio) -> None:
-    """The switch for learning, and the button that forgets."""
+def _judgements(parts: Parts, language: gr.Radio) -> gr.Checkbox:
+    """The switch for learning, which is given, and the button that forgets."""
     with gr.Row(elem_id="maeum-learning"):
         learns = parts.component(
             gr.Checkbox,
@@ -229,7 +273,7 @@ def _judgements(parts: Parts, language: gr.Radio) -> None:
 
     learns.input(lambda chosen: chosen, [learns], [parts.learns], queue=False, **QUIET)
     forget.click(forgotten, [parts.listener, language], None, queue=False, **QUIET)
-    parts.on_start.append((parts.learns, learns))
+    return learns
 
 
 def _recommend_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:

@@ -15,9 +15,16 @@ from app.page.page import build_page
 from app.page.style import head, style_sheet, theme
 from app.service.answers import Answers
 from app.service.options import ServiceOptions
+from app.service.speech import SpeechReader
 
 
-def mount_page(app: FastAPI, answers: Answers, options: ServiceOptions) -> gr.Blocks:
+def mount_page(
+    app: FastAPI,
+    answers: Answers,
+    options: ServiceOptions,
+    *,
+    speech: SpeechReader | None = None,
+) -> gr.Blocks:
     """Mount the page at the root of a service.
 
     Parameters
@@ -28,8 +35,10 @@ def mount_page(app: FastAPI, answers: Answers, options: ServiceOptions) -> gr.Bl
         What the page asks.
     options
         Limits and doors of the service.
+    speech
+        Reads a mood that is spoken; ``None`` where there is no model for it.
     """
-    page = build_page(answers, files=options.files)
+    page = build_page(answers, files=options.files, speech=speech)
     gr.mount_gradio_app(app, page, path="/", **mount_options(options))
     return page
 

@@ -22,6 +22,7 @@ from app.page.song_tab import song_tab
 from app.page.style import MARK
 from app.page.texts import LANGUAGES, Language, as_language, language_of, text
 from app.service.answers import Answers
+from app.service.speech import SpeechReader
 
 WAITING: Final = 32
 """Requests that may wait before new ones are turned away."""
@@ -35,7 +36,9 @@ _SET_LANGUAGE: Final = (
 )
 
 
-def build_page(answers: Answers, *, files: bool = False) -> gr.Blocks:
+def build_page(
+    answers: Answers, *, files: bool = False, speech: SpeechReader | None = None
+) -> gr.Blocks:
     """Build the page over a catalogue.
 
     Parameters
@@ -44,6 +47,8 @@ def build_page(answers: Answers, *, files: bool = False) -> gr.Blocks:
         What the page asks.
     files
         Whether recordings of the catalogue are played, and playlists name their paths.
+    speech
+        Reads a mood that is spoken; ``None`` where there is no model for it.
 
     Returns
     -------
@@ -54,7 +59,7 @@ def build_page(answers: Answers, *, files: bool = False) -> gr.Blocks:
         analytics_enabled=False,
         delete_cache=(UPLOAD_CHECK_S, UPLOAD_AGE_S),
     ) as page:
-        _lay_out(page, Parts(answers, files=files))
+        _lay_out(page, Parts(answers, files=files, speech=speech))
     page.queue(max_size=WAITING, api_open=True, default_concurrency_limit=2)
     built: gr.Blocks = page
     return built
@@ -76,7 +81,7 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
         )
     with gr.Tabs():
         with parts.tab("mood"):
-            mood = mood_tab(parts, language)
+            mood, learns = mood_tab(parts, language)
         with parts.tab("song"):
             song = song_tab(parts, language)
         with parts.tab("map") as tab:
@@ -96,23 +101,20 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
             *(view.draw(value, wanted) for view, value in zip(views, values, strict=True)),
         ]
 
-    kept = [state for state, _ in parts.on_start]
-    showing = [component for _, component in parts.on_start]
-
-    def start(saved_language: str, name: str, *values: Any, request: gr.Request) -> list[Any]:
+    def start(saved_language: str, name: str, learns: bool, request: gr.Request) -> list[Any]:
         asked = request.query_params.get("lang") or saved_language
         wanted = as_language(asked or language_of(request.headers.get("accept-language")))
         listener = name if listener_of(name, True) is not None else secrets.token_urlsafe(16)
         drawn = in_language(wanted, (None,) * len(views))
-        return [wanted, listener, *values, *drawn]
+        return [wanted, listener, learns, *drawn]
 
     def switch(wanted: str, *values: Any) -> list[Any]:
         return [wanted, *in_language(as_language(wanted), values)]
 
     page.load(
         start,
-        [saved, parts.listener, *kept],
-        [language, parts.listener, *showing, *shown],
+        [saved, parts.listener, parts.learns],
+        [language, parts.listener, learns, *shown],
         queue=False,
         **QUIET,
     ).then(None, [language], None, js=_SET_LANGUAGE, api_visibility="private")

@@ -22,6 +22,7 @@ from app.feedback.shown_list import LISTENER
 from app.page.markup import escaped
 from app.page.texts import Language, text
 from app.service.answers import Answers, Listener
+from app.service.speech import SpeechReader
 
 MAX_UPLOAD_MB: Final = 200
 DEFAULT_COUNT: Final = 5
@@ -89,6 +90,8 @@ class Parts:
         What the page asks.
     files
         Whether recordings of the catalogue are played, and playlists name their paths.
+    speech
+        Reads a mood that is spoken; ``None`` where there is no model for it.
 
     Attributes
     ----------
@@ -98,17 +101,17 @@ class Parts:
         Whether judgements change what is found, kept by the browser.
     translated
         Every component that speaks, in the order they were made.
-    on_start
-        What the browser kept, and the components that show it.
     """
 
-    def __init__(self, answers: Answers, *, files: bool = False) -> None:
+    def __init__(
+        self, answers: Answers, *, files: bool = False, speech: SpeechReader | None = None
+    ) -> None:
         self.answers = answers
         self.files = files
+        self.speech = speech
         self.listener = gr.BrowserState("", storage_key="maeum-listener", secret="maeum")
         self.learns = gr.BrowserState(True, storage_key="maeum-learns", secret="maeum")
         self.translated: list[Translated] = []
-        self.on_start: list[tuple[Any, Any]] = []
 
     def tab(self, name: str) -> gr.Tab:
         """A tab, called by the text ``tab_NAME``."""

@@ -32,7 +32,7 @@ def similar_songs(parts: Parts, language: gr.Radio) -> View:
     view = partial(_view, files=parts.files)
     answer = plain("", elem_id="maeum-similar-answer")
 
-    def find(
+    def find_similar(
         wish: str, wanted: str, name: str | None, learns: bool | None
     ) -> tuple[str, Answer | None]:
         shown_in = as_language(wanted)
@@ -45,7 +45,7 @@ def similar_songs(parts: Parts, language: gr.Radio) -> View:
         return view(found, shown_in), found
 
     wishes: list[Any] = [asked, language, parts.listener, parts.learns]
-    event = asked.input(find, wishes, [answer, last], **WORDS, **QUIET)
+    event = asked.input(find_similar, wishes, [answer, last], **WORDS, **QUIET)
     brought_into_view(event, answer)
     return View(answer, last, view)
 

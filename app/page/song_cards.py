@@ -26,6 +26,13 @@ _ARROW: Final = (
 )
 
 
+_THUMB: Final = (
+    '<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M7 10.5v9.500H4v-9.500zM7 11l4.200-7.500'
+    "c1.600 0 2.400 1.200 2.100 2.800L12.700 9.500h5.300c1.400 0 2.300 1.200 2 2.500l-1.500 6"
+    'c-.3 1.200-1.200 2-2.500 2H7"/></svg>'
+)
+
+
 def song_cards(answer: Answer, language: Language, *, heading: str, files: bool) -> str:
     """The songs of an answer, or a card that says that there are none.
 
@@ -117,9 +124,9 @@ def _song_card(
 
 
 def _judge(sign: int, title: str, language: Language) -> str:
-    name, mark = ("good", "👍") if sign > 0 else ("bad", "👎")
+    name = "good" if sign > 0 else "bad"
     label = escaped(text(language, f"judge_{name}", title=title))
     return (
         f'<button type="button" class="maeum-judge" data-verdict="{sign}" aria-pressed="false" '
-        f'aria-label="{label}" title="{label}">{mark}</button>'
+        f'aria-label="{label}" title="{label}">{_THUMB}</button>'
     )

@@ -35,7 +35,7 @@ def music(with_stand_ins, own_home, tmp_path, monkeypatch) -> Path:
     emotions = {"sad": 3, "joy": 0, "calm": 2}
 
     def read_file(path: Path) -> Reading:
-        return Reading(leaning(emotions[path.stem]))
+        return Reading(leaning(emotions.get(path.stem, 5)))
 
     monkeypatch.setattr(with_stand_ins.audio_predictor, "read_file", read_file)
     monkeypatch.chdir(tmp_path)
@@ -54,7 +54,8 @@ def test_every_command_of_the_guide_runs(music, tmp_path):
     for words in listed:
         if words == ["serve"]:
             continue
-        result = run(*(word.replace("~/Music", str(music)) for word in words))
+        here = ("--workers", 0) if words[0] == "index" else ()  # by the stand-ins
+        result = run(*(word.replace("~/Music", str(music)) for word in words), *here)
         assert result.exit_code == 0, (words, result.output)
         if words[0] == "tag":
             moods.append(TaggedFile(music / "sad.mp3").fields.mood)
@@ -67,17 +68,17 @@ def test_every_command_of_the_guide_runs(music, tmp_path):
 
 
 def test_hygiene_is_told_and_kept_out(music, tmp_path):
-    (music / "joy.flac").rename(music / "sad - live.flac")  # by nobody: no duplicate
     where = ("--catalogue", tmp_path / "songs.db")
-    for name in ("Singer - sad", "Singer - sad (Live)"):
-        (music / f"{name}.flac").write_bytes((music / "sad - live.flac").read_bytes())
-    (music / "sad - live.flac").unlink()
-    result = run("index", music, *where, "--hygiene")
-    assert "hygiene: left out 1 duplicate; 3 songs stay" in result.stderr
+    for name in ("Singer - Song", "Singer - Song (Live)"):
+        (music / f"{name}.flac").write_bytes((music / "joy.flac").read_bytes())
+    result = run("index", music, *where, "--hygiene", "--workers", 0)
+    assert "hygiene: left out 1 duplicate; 4 songs stay" in result.stderr
+    with Catalogue.open(str(tmp_path / "songs.db"), read_only=True) as songs:
+        assert {song.title for song in songs.songs()} == {"sad", "joy", "calm", "Song"}
 
 
 def test_absolute_is_for_playlists(music, tmp_path):
-    assert run("index", music).exit_code == 0
+    assert run("index", music, "--workers", 0).exit_code == 0
     out = tmp_path / "list.m3u8"
     for options, place in (((), "home/Music/sad.mp3"), (("--absolute",), str(music / "sad.mp3"))):
         result = run("recommend", "슬픔", "-k", 1, "--m3u", out, *options)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import re
-import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,11 +13,14 @@ import numpy as np
 import pytest
 
 from app.page.texts import ENGLISH, EXAMPLES, KOREAN
+from app.service.answers import Answers
+from app.service.options import ServiceOptions
 from data_prep.catalogue import Catalogue, Song, StageVector
-from data_prep.errors import CatalogueError, InputError
 from data_prep.taxonomy import EMOTIONS
+from tests.app.service.serving import serving
 
 N_SONGS = 18
+LISTENER = "a" * 16
 gradio = pytest.importorskip("gradio")
 
 
@@ -50,24 +52,32 @@ def catalogue(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def page(catalogue: str, analyser) -> Any:
-    from app.page.page import build_page
-
-    return build_page(catalogue, analyser=analyser)
+def answers(catalogue: str, analyser) -> Iterator[Answers]:
+    opened = Answers(catalogue, analyser, analyser.settings)
+    yield opened
+    opened.close()
 
 
 @pytest.fixture
-def served(page) -> Iterator[str]:
-    from app.page.serving import launch_options
+def page(answers: Answers) -> Any:
+    from app.page.page import build_page
 
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    page.launch(
-        server_name="127.0.0.1", server_port=port, prevent_thread_lock=True, **launch_options()
-    )
-    yield f"http://127.0.0.1:{port}"
-    page.close()
+    return build_page(answers)
+
+
+@pytest.fixture
+def served(answers: Answers) -> Iterator[str]:
+    with serving(answers, ServiceOptions()) as address:
+        yield address
+
+
+def find(page: Any, mood: str, language: str, **chosen: Any) -> list[Any]:
+    """What the page shows for a mood, one after the other."""
+    options = {
+        "count": 5, "toward": "", "year_from": "", "year_to": "", "genre": "", "artist": "",
+        "spoken": "", "read": "",
+    }  # fmt: skip
+    return list(event(page, "find")(mood, language, LISTENER, True, *(options | chosen).values()))
 
 
 def event(page: Any, name: str) -> Any:
@@ -75,21 +85,15 @@ def event(page: Any, name: str) -> Any:
     return next(fn.fn for fn in page.fns.values() if getattr(fn.fn, "__name__", "") == name)
 
 
-def test_a_missing_catalogue_is_refused_at_once(tmp_path: Path, analyser) -> None:
-    from app.page.page import build_page
+def test_mount_options_are_options_of_mounting() -> None:
+    from app.page.mounting import mount_options
 
-    with pytest.raises(CatalogueError):
-        build_page(str(tmp_path / "none.db"), analyser=analyser)
-
-
-def test_launch_options_are_options_of_launch() -> None:
-    from app.page.serving import launch_options
-
-    options = launch_options()
-    assert options.keys() <= inspect.signature(gradio.Blocks.launch).parameters.keys()
+    options = mount_options(ServiceOptions())
+    assert options.keys() <= inspect.signature(gradio.mount_gradio_app).parameters.keys()
     assert options["max_file_size"]
+    assert options["allowed_paths"] == []
     assert options["footer_links"] == ["api"]
-    for off in ("run_history", "enable_monitoring", "mcp_server", "pwa", "share", "ssr_mode"):
+    for off in ("run_history", "enable_monitoring", "mcp_server", "pwa", "ssr_mode"):
         assert options[off] is False
 
 
@@ -110,8 +114,8 @@ def test_only_two_endpoints_are_public(page) -> None:
 
 
 def test_every_word_changes_with_the_language(page) -> None:
-    in_english = event(page, "switch")("en", None, None, True)
-    in_korean = event(page, "switch")("ko", None, None, True)
+    in_english = event(page, "switch")("en", None, None, True, None, None)
+    in_korean = event(page, "switch")("ko", None, None, True, None, None)
     assert len(in_english) == len(in_korean)
     assert in_english[0] == "en"
     english, korean = str(in_english[1:]), str(in_korean[1:])
@@ -119,11 +123,11 @@ def test_every_word_changes_with_the_language(page) -> None:
         assert ENGLISH[key] in english
         assert KOREAN[key] in korean
     # Between the parts that are the same in both, the mark and the songs, nothing Korean is left.
-    assert set(re.findall("[가-힣]+", english)) <= {"마음"}
+    assert set(re.findall("[가-힣]+", english)) <= {"마음", "한용운"}  # the poet of a test
 
 
 def test_a_mood_is_answered_with_a_placeholder_and_then_songs(page) -> None:
-    busy, answer = event(page, "find")("오늘 너무 우울해", 4, "", "", "", "", "ko")
+    busy, answer = find(page, "오늘 너무 우울해", "ko", count=4)
     assert busy[1] is None
     assert KOREAN["mood_busy"] in busy[0]
     markup, found = answer
@@ -131,23 +135,23 @@ def test_a_mood_is_answered_with_a_placeholder_and_then_songs(page) -> None:
     assert len(found.recommendations) == 4
     assert "Song &lt;" in markup
     assert "javascript" not in markup
-    again = event(page, "switch")("en", found, None, False)
+    again = event(page, "switch")("en", found, None, None, None, None)
     assert any("Songs that feel like this" in str(part) for part in again)
 
 
 def test_years_and_genre_restrict_and_toward_leads(page) -> None:
-    *_, (_, found) = event(page, "find")("sad", 20, "1995", "2000년", "Rock", "", "en")
+    chosen = {"year_from": "1995", "year_to": "2000년", "genre": "Rock"}
+    *_, (_, found) = find(page, "sad", "en", count=20, **chosen)
     years = [r.song.year for r in found.recommendations]
     assert years
     assert all(1995 <= year <= 2000 for year in years)
     assert all(r.song.genre == "Rock" for r in found.recommendations)
-    *_, (_, led) = event(page, "find")("sad", 5, None, None, "", "joy", "en")
+    *_, (_, led) = find(page, "sad", "en", toward="joy")
     joys = [float(r.fused.distribution[0]) for r in led.recommendations]
     assert joys[-1] > joys[0]
 
 
 def test_problems_are_cards(page) -> None:
-    find = event(page, "find")
     for mood, year, says in (
         ("", "", "problem_empty_text"),
         ("   \n", "", "problem_empty_text"),
@@ -158,7 +162,7 @@ def test_problems_are_cards(page) -> None:
         ("bug", "", "problem_unexpected_title"),
     ):
         for language, texts in (("ko", KOREAN), ("en", ENGLISH)):
-            *_, (markup, found) = find(mood, 5, year, "2020", "", "", language)
+            *_, (markup, found) = find(page, mood, language, year_from=year, year_to="2020")
             assert found is None
             assert 'role="alert"' in markup
             assert texts[says] in markup
@@ -167,20 +171,61 @@ def test_problems_are_cards(page) -> None:
 def test_a_song_is_read(page, tmp_path: Path) -> None:
     song = tmp_path / "song.wav"
     song.write_bytes(b"SOUND calm")
-    *_, (markup, heard) = event(page, "listen")(str(song), "슬픔의 노래\n둘째 줄", "ko")
+    *_, (markup, heard) = event(page, "listen")(
+        str(song), "슬픔의 노래\n둘째 줄", "ko", LISTENER, True
+    )
     assert "슬픈 말, 잔잔한 소리" in markup
     assert heard.recommendations
-    *_, (markup, _) = event(page, "listen")(None, None, "en")
+    *_, (markup, _) = event(page, "listen")(None, None, "en", None, None)
     assert ENGLISH["problem_song_empty_text"] in markup
     broken = tmp_path / "broken.mp3"
     broken.write_bytes(b"MZ\x90")
-    *_, (markup, _) = event(page, "listen")(str(broken), "", "en")
+    *_, (markup, _) = event(page, "listen")(str(broken), "", "en", None, None)
     assert "broken.mp3 cannot be decoded" in markup
     assert str(tmp_path) not in markup
 
 
-def test_map_has_a_dot_for_every_song(page) -> None:
-    assert event(page, "show_map")("ko")[0].count("maeum-point") == N_SONGS
+def test_the_map_is_drawn_by_the_browser_in_both_languages(page) -> None:
+    for language, texts in (("ko", KOREAN), ("en", ENGLISH)):
+        frame = event(page, "show_map")(language)[0]
+        assert "<canvas" in frame
+        assert texts["map_label"] in frame
+        assert frame.count("maeum-key") >= len(EMOTIONS)
+
+
+def test_similar_songs_are_shown_below(page) -> None:
+    similar = event(page, "find_similar")
+    markup, found = similar('["3", 1]', "en", LISTENER, True)
+    assert ENGLISH["similar_of"].format(title="Song &lt;3&gt; &#36;&#123;x&#125;") in markup
+    assert "3" not in [each.song.id for each in found.recommendations]
+    for wish in ('["none", 1]', "nonsense", "[]"):
+        markup, found = similar(wish, "ko", None, None)
+        assert found is None
+        assert 'role="alert"' in markup
+
+
+def test_the_laboratory_mixes_live(page) -> None:
+    mixed = event(page, "mixed")
+    values = [50.0, *[50.0] * 6, 0.0, 3.0]
+    markup, trial, kept = mixed("en", "sad", None, "mean", *values)
+    assert trial.changed == 0
+    assert KOREAN["lab_then"] not in markup
+    for method, moved in (("mean", 0.0), ("product", 10.0), ("emotion-mean", 50.0), ("gate", 50.0)):
+        values[0] = moved
+        markup, trial, kept = mixed("ko", "sad", kept, method, *values)
+        assert trial.settings.rule.method == method
+        assert "lyrics" in markup
+    markup, trial, _ = mixed("ko", "", None, "mean", *values)
+    assert trial is None
+    assert 'role="alert"' in markup
+
+
+def test_judgements_are_forgotten(page, answers: Answers) -> None:
+    *_, (_, found) = find(page, "sad", "en")
+    answers.judge(found.token, found.recommendations[0].song.id, 1)
+    assert answers.feedback.count(LISTENER) == 1
+    event(page, "forgotten")(LISTENER, "en")
+    assert answers.feedback.count(LISTENER) == 0
 
 
 def test_served_page(served: str, tmp_path: Path) -> None:
@@ -225,20 +270,10 @@ def test_served_page(served: str, tmp_path: Path) -> None:
 
     with pytest.raises(AppError, match="unknown emotion"):
         client.predict("joy", 5, None, None, None, "boredom", api_name="/recommend")
-    with pytest.raises(AppError, match="one line"):
+    with pytest.raises(AppError, match="text is empty"):
         client.predict("  ", api_name="/recommend")
     local = {"path": str(Path(__file__)), "meta": {"_type": "gradio.FileData"}}
     refused = httpx.post(f"{served}/gradio_api/call/analyse", json={"data": [local, ""]})
     if refused.status_code == 200:
         events = f"{served}/gradio_api/call/analyse/{refused.json()['event_id']}"
         assert "event: error" in httpx.get(events, timeout=30).text
-
-
-def test_a_taken_port_is_an_input_error(catalogue: str, monkeypatch) -> None:
-    from app.page.serving import serve
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        with pytest.raises(InputError, match="choose another"):
-            serve(catalogue, "127.0.0.1", taken.getsockname()[1])

@@ -15,9 +15,11 @@ from app.page.cards import (
     problem_card,
     query_card,
     reading_card,
-    song_cards,
 )
-from app.page.problems import PageError, problem, without_folders
+from app.page.problems import PageError, problem
+from app.page.song_cards import song_cards
+from app.service.answers import Answer
+from app.service.errors import without_folders
 from data_prep.catalogue import Song
 from data_prep.errors import CatalogueError, InputError, ModelFolderError
 from fusion.analysis import Analysis, SongAnalyser
@@ -65,17 +67,24 @@ def analysis(words=None, sound=None, *, n_segments=2, notes=()) -> Analysis:
 
 
 def recommendation(**facts) -> Recommendation:
-    return Recommendation(1, Song("1", **facts), 0.987, fuse(leaning(3), leaning(0), PLAIN), "why")
+    fused = fuse(leaning(3), leaning(0), PLAIN)
+    return Recommendation(1, Song("1<", **facts), 0.987, fused, "why", leaning(3))
+
+
+def cards(language="en", *found: Recommendation, token: str | None = None, files=False) -> str:
+    answer = Answer("mood", "", None, None, leaning(3), list(found), PLAIN, token)
+    return song_cards(answer, language, heading="Songs <", files=files)
 
 
 def test_song_card_shows_facts_bars_reason_and_link() -> None:
     found = recommendation(
         title="Song", artist="Band", year=1999, genre="Rock;Folk", link="https://example.org/1"
     )
-    card = song_cards([found], ["because <3"], "en", heading="Songs")
+    card = cards("en", found)
     assert "Band · 1999 · Rock, Folk" in card
     assert "99% match" in card
-    assert "because &lt;3" in card
+    assert found.why_in("en") in card
+    assert found.why_in("ko") in cards("ko", found)
     assert 'href="https://example.org/1"' in card
     assert 'rel="noopener noreferrer"' in card
     for name in ("Both", "Words", "Sound"):
@@ -84,20 +93,42 @@ def test_song_card_shows_facts_bars_reason_and_link() -> None:
 
 def test_song_card_escapes_everything_of_the_catalogue() -> None:
     found = recommendation(title=NASTY, artist=NASTY, genre=NASTY, link="javascript:alert(1)")
-    card = song_cards([found], [NASTY], "ko", heading="노래")
-    for mark in ("<img", "${", "{{", "javascript"):
+    card = cards("ko", found, token=NASTY)
+    for mark in ("<img", "${", "{{", "javascript", "Songs <", '"1<"'):
         assert mark not in card
 
 
 def test_song_card_without_facts() -> None:
-    card = song_cards([recommendation()], ["why"], "ko", heading="노래")
+    card = cards("ko", recommendation())
     assert "제목 없음" in card
     assert "알 수 없는 음악가" in card
-    assert "<a " not in card
+    assert 'target="_blank"' not in card
+
+
+def test_songs_are_judged_only_where_somebody_is_named() -> None:
+    assert "maeum-judge" not in cards("en", recommendation())
+    card = cards("en", recommendation(title="Song"), token="token")
+    assert card.count('aria-pressed="false"') == 2
+    assert 'data-list="token"' in card
+    assert 'aria-label="I like it: Song"' in card
+
+
+def test_recordings_are_played_only_where_files_are_served() -> None:
+    found = recommendation(path="/music/secret.mp3", link="https://example.org/1")
+    assert "<audio" not in cards("en", found)
+    card = cards("en", found, files=True)
+    assert 'src="api/v1/audio?id=1%3C"' in card
+    assert "secret" not in card
+
+
+def test_the_list_is_saved_with_all_its_songs() -> None:
+    card = cards("en", recommendation(), recommendation())
+    assert "api/v1/playlist?format=m3u8&amp;id=1%3C&amp;id=1%3C" in card
+    assert 'download="maeum.csv"' in card
 
 
 def test_no_songs_is_a_card_of_its_own() -> None:
-    assert "No song fits" in song_cards([], [], "en", heading="Songs")
+    assert "No song fits" in cards("en")
 
 
 @pytest.mark.parametrize(

@@ -9,14 +9,11 @@ import pytest
 
 from app.page.charts import (
     MOST_COLUMNS,
-    MapPoint,
     clock,
     course,
     emotion_bar,
-    emotion_map,
     in_words,
     legend,
-    map_positions,
     percents,
     timeline,
 )
@@ -110,23 +107,3 @@ def test_course_tells_start_middle_and_end() -> None:
     assert course(np.stack([sad] * 5), "en") == "Stays in sadness from start to end."
     assert course(sad[None], "ko") == "처음부터 끝까지 슬픔이 이어집니다."
     assert "passes through calm" in course(np.stack([joy, calm, joy]), "en")
-
-
-def test_map_puts_a_pure_emotion_into_its_corner_and_no_preference_into_the_middle() -> None:
-    corners = map_positions(np.eye(6))
-    np.testing.assert_allclose(np.linalg.norm(corners, axis=1), 1.0)
-    assert len({tuple(c) for c in corners.round(6).tolist()}) == 6
-    np.testing.assert_allclose(map_positions(np.full((1, 6), 1 / 6)), 0.0, atol=1e-12)
-
-
-def test_map_escapes_titles_and_links_only_web_addresses() -> None:
-    points = [
-        MapPoint(SAD, "<b>x</b>", None, "https://example.org/1"),
-        MapPoint(SAD, None, "y", "javascript:alert(1)"),
-    ]
-    drawn = emotion_map(points, "en")
-    assert "<b>x" not in drawn
-    assert "javascript" not in drawn
-    assert drawn.count("<a ") == 1
-    assert drawn.count("maeum-point") == 2
-    assert emotion_map([], "ko").count("maeum-point") == 0

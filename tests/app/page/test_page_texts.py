@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 import app.page
+from app.page.lab_tab import METHODS
+from app.page.map_tab import VIEWS
 from app.page.texts import (
     ENGLISH,
     EXAMPLES,
@@ -29,7 +31,7 @@ from data_prep.taxonomy import EMOTIONS, EMOTIONS_KO
 SOURCES = "".join(
     path.read_text(encoding="utf-8")
     for path in sorted(Path(app.page.__file__).parent.glob("*.py"))
-    if path.name != "texts.py"
+    if path.name not in ("texts.py", "korean.py", "english.py")
 )
 
 
@@ -54,11 +56,18 @@ def test_korean_is_korean_and_english_is_not() -> None:
 
 def test_every_sentence_is_used_and_every_one_used_exists() -> None:
     quoted = set(re.findall(r"""["'](\w+)["']""", SOURCES))
-    made = {"tab_mood", "tab_song", "tab_map"}
+    made = {"tab_mood", "tab_song", "tab_map", "tab_lab"}
     made |= {f"{bar}_{branch}" for bar in ("bar", "missing") for branch in ("lyrics", "audio")}
     made |= {
         f"problem_{kind}_{part}" for kind in ("catalogue", "model") for part in ("title", "text")
     }
+    made |= {f"judge_{said}" for said in ("good", "bad", "thanks", "undone", "failed")}
+    made |= {f"export_{form}" for form in ("m3u8", "csv")}
+    made |= {f"option_language_{value}" for value in ("any", "ko", "en")}
+    made |= {f"option_parts_{value}" for value in ("any", "lyrics", "audio")}
+    made |= {f"map_view_{view}" for view in VIEWS}
+    made |= {f"lab_method_{method}" for method in METHODS}
+    made |= {f"lab_{name}" for name in ("constant", "simple", "lyrics", "audio")}
     assert not KOREAN.keys() - quoted - made
     asked = set(re.findall(r"""text\(\s*\w+,\s*["'](\w+)["']""", SOURCES))
     assert len(asked) > 30
