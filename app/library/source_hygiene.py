@@ -8,7 +8,7 @@ import numpy as np
 
 from app.library.song_material import SongSource
 from app.library.source_list import Chosen
-from data_prep.errors import InputError
+from data_prep.errors import explain
 from fusion.hygiene import Hygiene, SongName, hygiene_of
 
 
@@ -25,6 +25,7 @@ def without_unwanted(sources: Sequence[SongSource]) -> tuple[Chosen, Hygiene]:
 def _name(source: SongSource) -> SongName:
     try:
         song = source.load().song
-    except InputError:
+    except Exception as error:  # one bad song must not stop the others
+        explain(error)
         return SongName(None, None, None)
     return SongName(song.title, song.artist, song.album)

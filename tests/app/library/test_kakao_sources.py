@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from app.library.song_sources import song_sources
 from app.reading_pool import ReadingPool
 from audio_model.predictor import AudioPredictor
 from data_prep.catalogue import Catalogue
-from data_prep.errors import InputError
+from data_prep.errors import InputError, MissingExtraError
 from fusion.analysis import SongAnalyser
 from fusion.settings import FusionSettings
 from tests.audio_model.mel_model import write_mel_model
@@ -136,6 +137,14 @@ def test_mels_are_read_in_a_pool(arena, catalogue, analyser, mel_model):
     for song in catalogue.songs():
         expected = predictor.read_log_mel(arena_mel(int(song.id))).distribution
         np.testing.assert_array_equal(song.audio.distribution, expected)
+
+
+def test_a_store_without_h5py_says_what_to_install(arena, mel_model, monkeypatch):
+    (arena / "mels.h5").touch()
+    song_sources(arena)  # a model that reads no mels needs no h5py
+    monkeypatch.setitem(sys.modules, "h5py", None)
+    with pytest.raises(MissingExtraError, match="a store of mels needs packages"):
+        song_sources(arena, mels=KakaoMels(None, mel_model))
 
 
 def test_places_without_mels_are_refused(arena, tmp_path):
