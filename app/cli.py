@@ -11,6 +11,7 @@ from __future__ import annotations
 import gc
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +22,7 @@ from typer.core import TyperGroup
 
 from app.commands.evaluation import evaluate_app
 from app.commands.options import (
+    AbsoluteOption,
     ArtistOption,
     AudioModelOption,
     CatalogueOption,
@@ -42,10 +44,12 @@ from app.commands.output import print_json, print_lines
 from app.commands.recommend import recommend
 from app.commands.serve import serve
 from app.commands.study import study_app
+from app.commands.tag import tag
 from app.commands.training import export_app, prepare_app, pretrain_app, train_app
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
+    from app.library.song_material import SongSource
     from fusion.analysis import SongAnalyser
 
 
@@ -186,7 +190,10 @@ def analyse(
 def index(
     paths: Annotated[
         list[Path],
-        typer.Argument(metavar="PATH…", help="Folders of music, sound files, or tables of songs."),
+        typer.Argument(
+            metavar="PATH…",
+            help="Folders of music, sound files, tables of songs, or Kakao Arena folders.",
+        ),
     ],
     catalogue: CatalogueOption = None,
     source: Annotated[
@@ -196,6 +203,21 @@ def index(
     no_paths: Annotated[
         bool, typer.Option("--no-paths", help="Store no local paths, for a catalogue to publish.")
     ] = False,
+    hygiene: Annotated[
+        bool,
+        typer.Option(
+            "--hygiene",
+            help="Leave out duplicates, various artists and novelty series, with a count.",
+        ),
+    ] = False,
+    mels: Annotated[
+        Path | None,
+        typer.Option(
+            "--mels",
+            metavar="PATH",
+            help="Where Kakao Arena's mels lie, if not in its folder: a store, or tars.",
+        ),
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(
@@ -218,14 +240,23 @@ def index(
     from app.demo import catalogue_to_write
     from app.failures import show_failures, write_failures
     from app.library.indexing import index_songs
+    from app.library.kakao_arena import KakaoMels
     from app.library.song_sources import song_sources
+    from app.library.source_hygiene import without_unwanted
+    from app.library.source_list import Joined
     from app.reading_pool import ReadingPool, usable_cores
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import catalogue_settings
 
     if errors is not None:
         check_writable(errors)
-    sources = [one for path in paths for one in song_sources(path, source)]
+    arena = KakaoMels(mels, model_audio)
+    sources: Sequence[SongSource] = Joined(
+        [song_sources(path, source, mels=arena, say=_say) for path in paths]
+    )
+    if hygiene:
+        sources, left_out = without_unwanted(sources)
+        _say(str(left_out))
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
         nullcontext()
@@ -253,6 +284,9 @@ def index(
         raise typer.Exit(1)
 
 
+app.command()(tag)
+
+
 @app.command()
 def export(
     form: Annotated[ExportFormat, typer.Option("--format", help="What to write.")],
@@ -260,6 +294,7 @@ def export(
         Path | None,
         typer.Option("--out", metavar="FILE", help="Where to; standard output if not given."),
     ] = None,
+    absolute: AbsoluteOption = False,
     catalogue: CatalogueOption = None,
     year_from: YearFromOption = None,
     year_to: YearToOption = None,
@@ -271,6 +306,9 @@ def export(
     has_audio: HasAudioOption = None,
 ) -> None:
     """Write a catalogue as a table or a playlist."""
+    if absolute and form is not ExportFormat.m3u8:
+        raise InputError("--absolute is for playlists: expected --format m3u8 with it")
+
     from app.demo import catalogue_to_read
     from app.library.exporting import export_songs
     from data_prep.catalogue import Catalogue, SongFilter
@@ -287,7 +325,7 @@ def export(
     )
     with Catalogue.open(catalogue_to_read(catalogue), read_only=True) as opened:
         songs = opened.songs(where)
-    export_songs(songs, form.value, out)
+    export_songs(songs, form.value, out, absolute=absolute)
 
 
 @app.command()
@@ -360,6 +398,10 @@ def _analyse_table(
         print_json({"out": str(out), **counts, "errors": failures})
     if report.failures:
         raise typer.Exit(1)
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _one_line(message: str) -> str:

@@ -22,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from pebble import ProcessPool
 
     from fusion.analysis import AudioReading, LyricReading, SongAnalyser
@@ -90,6 +92,10 @@ class ReadingPool:
     def sound(self, path: Path) -> Pending[AudioReading]:
         """Read a recording."""
         return self._scheduled(_read_sound, path)
+
+    def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
+        """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
+        return self._scheduled(_read_log_mel, log_mel)
 
     def words(
         self, texts: Sequence[str], *, as_mood: bool = False
@@ -219,6 +225,11 @@ def _end_with(parent: int) -> None:
 def _read_sound(path: Path) -> AudioReading:
     assert _analyser is not None, "the process has begun"
     return _analyser.read_sound(path)
+
+
+def _read_log_mel(log_mel: NDArray[np.floating]) -> AudioReading:
+    assert _analyser is not None, "the process has begun"
+    return _analyser.read_log_mel(log_mel)
 
 
 def _read_words(texts: list[str], as_mood: bool) -> list[LyricReading | InputError]:

@@ -49,6 +49,7 @@ _C = TypeVar("_C", MelConfiguration, PitchConfiguration, WindowConfiguration)
 
 _SHORT_S: Final = 3.0
 _SILENCE: Final = 2e-4  # peak to peak: below this there is nothing but dither and offset
+_SILENCE_DB: Final = 0.5  # the same of a log-mel
 
 
 @dataclass(frozen=True, eq=False)
@@ -162,6 +163,37 @@ class AudioPredictor:
         )
         return self._read(excerpts.pieces, excerpts.duration_s, excerpts.notes)
 
+    def read_log_mel(self, log_mel: NDArray[np.floating]) -> AudioReading:
+        """Hear a recording of which only the log-mel is there.
+
+        Parameters
+        ----------
+        log_mel
+            Array (n_mels, n_frames) in dB, of the model's own configuration.
+
+        Raises
+        ------
+        InputError
+            If the model hears more of a recording than that, or shape or values make no
+            sense.
+        """
+        c = self.front_end
+        if log_mels_read(c) is None:
+            raise InputError(f"the sound model {self.card.name!r} needs the recording itself")
+        if log_mel.ndim != 2 or log_mel.shape[0] != c.log_mel.n_mels or not log_mel.shape[1]:
+            raise InputError(
+                f"a log-mel of shape {log_mel.shape}: expected ({c.log_mel.n_mels}, frames)"
+            )
+        if not np.isfinite(log_mel).all():
+            raise InputError("a log-mel with values that are no numbers: expected dB")
+        duration_s = log_mel.shape[1] / c.log_mel.frames_per_second
+        if duration_s < SHORTEST_S:
+            return _too_short(duration_s, ())
+        if float(np.ptp(log_mel)) < _SILENCE_DB:
+            return _nothing("the recording is silent", (), duration_s)
+        spectra = windows.Spectra.without_notes(log_mel.astype(np.float32))
+        return self._answered(windows.cut(windows.levelled([spectra], c), c), (), duration_s)
+
     def read_waveform(self, samples: NDArray[Any], sample_rate: int) -> AudioReading:
         """Hear a waveform.
 
@@ -262,16 +294,47 @@ class AudioPredictor:
         notes: tuple[str, ...],
     ) -> AudioReading:
         if duration_s < SHORTEST_S:
-            reason = f"the recording is too short: {duration_s:.2f} s, at least {SHORTEST_S} s"
-            return _nothing(reason, notes, duration_s)
+            return _too_short(duration_s, notes)
         if max(float(np.ptp(piece)) for piece in pieces if piece.size) < _SILENCE:
             return _nothing("the recording is silent", notes, duration_s)
+        return self._answered(self.windows(pieces), notes, duration_s)
+
+    def _answered(self, found: Windows, notes: tuple[str, ...], duration_s: float) -> AudioReading:
         if duration_s < _SHORT_S:
             notes = (*notes, f"only {duration_s:.1f} s of sound: the answer is uncertain")
-        six = self.six(self.read_members(self.windows(pieces)))
+        six = self.six(self.read_members(found))
         distribution = six.mean(axis=0, dtype=np.float64)
         distribution = (distribution / distribution.sum()).astype(np.float32)
         return AudioReading(distribution, None, notes, six, duration_s)
+
+
+def log_mels_read(front_end: FrontEnd) -> MelConfiguration | None:
+    """The log-mels that are all a front end needs of a recording; ``None`` if it needs more."""
+    if front_end.pitch is not None or front_end.embedding is not None:
+        return None
+    return front_end.log_mel
+
+
+def log_mels_read_by(folder: Path | None = None) -> MelConfiguration | None:
+    """The same of a model, told by its card alone.
+
+    Parameters
+    ----------
+    folder
+        Model folder; the embedded one if ``None``.
+
+    Raises
+    ------
+    ModelFolderError
+        If the card cannot be read.
+    """
+    folder = EMBEDDED if folder is None else folder
+    return log_mels_read(_front_end(read_card(folder, "audio"), folder))
+
+
+def _too_short(duration_s: float, notes: tuple[str, ...]) -> AudioReading:
+    reason = f"the recording is too short: {duration_s:.2f} s, at least {SHORTEST_S} s"
+    return _nothing(reason, notes, duration_s)
 
 
 def _nothing(reason: str, notes: tuple[str, ...], duration_s: float) -> AudioReading:

@@ -12,6 +12,8 @@ import re
 import unicodedata
 from typing import Final
 
+from data_prep.timed_lyrics import in_sung_order
+
 LINES_PER_SEGMENT: Final = 4
 MAX_SEGMENT_CHARACTERS: Final = 200
 
@@ -91,14 +93,16 @@ _SENTENCE_END: Final = re.compile(r"(?<=[.!?…。！？~])\s+|(?<=[.!?…。！
 def clean_lyrics(text: str) -> str:
     """Lyrics without what is not sung.
 
-    HTML entities are resolved; control and invisible characters, .lrc time
-    stamps and facts, and section words ([Chorus], (후렴), Verse 1:) are removed;
-    Unicode is composed (NFC), so that decomposed Hangul reads like any other;
-    spaces are folded. Line breaks stay, at most one blank line in a row.
+    HTML entities are resolved; lines with times (.lrc) are put in the order they are
+    sung; control and invisible characters, .lrc time stamps and facts, and section
+    words ([Chorus], (후렴), Verse 1:) are removed; Unicode is composed (NFC), so that
+    decomposed Hangul reads like any other; spaces are folded. Line breaks stay, at
+    most one blank line in a row.
     """
     text = _OTHER_TAG.sub("", _BREAK_TAG.sub("\n", html.unescape(text)))
     text = _LINE_ENDS.sub("\n", unicodedata.normalize("NFC", text))
     text = text.translate({ord(c): _stand_in(c) for c in set(text) if _is_invisible(c)})
+    text = in_sung_order(text)
     kept: list[str] = []
     for line in text.split("\n"):
         if _LRC_FACT.match(line):

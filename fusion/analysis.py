@@ -11,7 +11,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,6 +61,14 @@ class AudioReader(Protocol):
 
     def read_file(self, path: Path) -> AudioReading:
         """Read one sound file; its distribution is ``None`` with a reason where there is none."""
+
+
+@runtime_checkable
+class LogMelReader(Protocol):
+    """An audio predictor that may also read recordings of which only the log-mel is there."""
+
+    def read_log_mel(self, log_mel: NDArray[np.floating]) -> AudioReading:
+        """Read a log-mel (n_mels, n_frames) in dB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,6 +243,19 @@ class SongAnalyser:
     def read_sound(self, path: Path) -> AudioReading:
         """The audio branch's own reading; raises as :meth:`analyse`."""
         return self.audio_predictor.read_file(path)
+
+    def read_log_mel(self, log_mel: NDArray[np.floating]) -> AudioReading:
+        """The audio branch's own reading of a log-mel (n_mels, n_frames) in dB.
+
+        Raises
+        ------
+        InputError
+            If the model needs the recording itself, or the log-mel cannot be read.
+        """
+        predictor = self.audio_predictor
+        if not isinstance(predictor, LogMelReader):
+            raise InputError("the sound model reads recordings only")
+        return predictor.read_log_mel(log_mel)
 
     def combine(
         self,

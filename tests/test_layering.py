@@ -24,9 +24,10 @@ HEAVY = (
 
 SERVING = (
     "app.cli", "app.demo", "app.commands.plain_text", "app.commands.recommend",
-    "app.library.exporting", "app.library.indexing", "app.library.playlist",
-    "app.library.song_sources", "app.library.tags", "app.tables.table", "app.tables.files",
-    "app.reading_pool",
+    "app.commands.tag", "app.library.exporting", "app.library.indexing",
+    "app.library.kakao_arena", "app.library.playlist", "app.library.song_sources",
+    "app.library.source_hygiene", "app.library.tag_writing", "app.library.tags",
+    "app.tables.table", "app.tables.files", "app.reading_pool",
     "audio_model.decode", "audio_model.log_mel", "audio_model.predictor",
     "data_prep.catalogue", "data_prep.language", "data_prep.lyrics_text",
     "data_prep.model_folder", "data_prep.taxonomy", "data_prep.readers.song_table",

@@ -54,6 +54,13 @@ ErrorsOption = Annotated[
     Path | None,
     typer.Option("--errors", metavar="FILE", help="Write every failure here, as JSON lines."),
 ]
+AbsoluteOption = Annotated[
+    bool,
+    typer.Option(
+        "--absolute",
+        help="Absolute paths in a playlist; by default they are relative to its folder.",
+    ),
+]
 YearFromOption = Annotated[
     int | None, typer.Option("--year-from", help="Only songs of this year or later.")
 ]

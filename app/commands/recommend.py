@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.options import (
+    AbsoluteOption,
     ArtistOption,
     AudioModelOption,
     CatalogueOption,
@@ -92,6 +93,7 @@ def recommend(
     m3u: Annotated[
         Path | None, typer.Option("--m3u", metavar="FILE", help="Write the songs as a playlist.")
     ] = None,
+    absolute: AbsoluteOption = False,
     as_json: JsonOption = False,
     details: DetailsOption = False,
     catalogue: CatalogueOption = None,
@@ -162,7 +164,7 @@ def recommend(
     if m3u is not None:
         from app.library.playlist import write_playlist
 
-        write_playlist([result.song for result in results], m3u)
+        write_playlist([result.song for result in results], m3u, absolute=absolute)
     if as_json:
         found = [result.to_json(details=details) for result in results]
         print_json({"query": analysis.to_json(details=details), "results": found})

@@ -30,7 +30,9 @@ COLUMNS: Final = (
 )
 
 
-def export_songs(songs: Sequence[Song], form: Format, out: Path | None) -> None:
+def export_songs(
+    songs: Sequence[Song], form: Format, out: Path | None, *, absolute: bool = False
+) -> None:
     """Write songs to a file, or to standard output.
 
     Parameters
@@ -41,6 +43,8 @@ def export_songs(songs: Sequence[Song], form: Format, out: Path | None) -> None:
         ``"csv"``, ``"jsonl"``, ``"parquet"`` or ``"m3u8"``.
     out
         File to write; ``None`` is standard output, which Parquet refuses.
+    absolute
+        Of a playlist: whether paths are absolute, also where they could be relative to it.
 
     Raises
     ------
@@ -51,7 +55,7 @@ def export_songs(songs: Sequence[Song], form: Format, out: Path | None) -> None:
         if out is None:
             print_playlist(songs, sys.stdout)
         else:
-            write_playlist(songs, out)
+            write_playlist(songs, out, absolute=absolute)
         return
     rows = (song_row(song) for song in songs)
     if out is not None:

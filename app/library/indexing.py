@@ -15,9 +15,10 @@ from __future__ import annotations
 import hashlib
 import sys
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -301,7 +302,7 @@ class _IndexRun:
             )
             return
         job.cost += _COST_OF_WORDS
-        if material.audio is None:
+        if material.audio is None and material.log_mel is None:
             if not self._batch.is_open:
                 self._batch = WordBatch(self._reader)
             job.words = self._batch, self._batch.add(words)
@@ -313,17 +314,26 @@ class _IndexRun:
     def _begin_sound(self, job: _Job, material: SongMaterial) -> None:
         assert job.song is not None
         assert job.inputs is not None
-        path = material.audio
-        if path is None:
+        read: Callable[[], Pending[AudioReading]]
+        if material.audio is not None:
+            path = material.audio
+            model = self._analyser.audio_predictor.model_hash
+            job.inputs = self._with_sound(job.inputs, path, model, job.before)
+            read = partial(self._reader.sound, path)
+        elif material.log_mel is not None:
+            log_mel = material.log_mel()
+            content = hashlib.sha256(log_mel.tobytes()).hexdigest()[:16]
+            made_of = f"{content}:{self._analyser.audio_predictor.model_hash}"
+            job.inputs = replace(job.inputs, content=content, audio=made_of)
+            read = partial(self._reader.log_mel, log_mel)
+        else:
             return
-        model = self._analyser.audio_predictor.model_hash
-        job.inputs = self._with_sound(job.inputs, path, model, job.before)
         before = job.before.audio if job.before is not None else None
         if job.old is not None and job.inputs.audio == before:
             job.song = replace(job.song, audio=job.old.audio, audio_note=job.old.audio_note)
         else:
             job.cost += _COST_OF_SOUND
-            job.sound = self._reader.sound(path)
+            job.sound = read()
 
     def _with_sound(
         self, inputs: SongFile, path: Path, model: str, before: SongFile | None

@@ -1,14 +1,18 @@
-"""Lyrics in text files: .txt and .lrc, in the encodings they come in."""
+"""Lyrics in text files: .txt and .lrc, beside recordings, in the encodings they come in."""
 
 from __future__ import annotations
 
 import codecs
-from pathlib import Path
+import unicodedata
+from collections.abc import Iterable
+from pathlib import Path, PurePath
 from typing import Final
 
 from data_prep.errors import InputError
 
 MAX_BYTES: Final = 4_000_000
+SUFFIXES: Final = (".lrc", ".txt")
+"""Of lyrics beside a recording, in order of preference."""
 
 _MARKS: Final = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -16,9 +20,40 @@ _MARKS: Final = (
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
 
+_NOT_PRINTED: Final = "\n\r\t\u3000\u200b"
+"""What stands in lyrics besides printed characters."""
+
+
+class LyricFiles:
+    """Files of a folder that may be the lyrics of recordings in it.
+
+    Parameters
+    ----------
+    folder
+        The folder.
+    names
+        Of the files in it.
+    """
+
+    def __init__(self, folder: Path, names: Iterable[str]) -> None:
+        self._by_name: dict[str, list[Path]] = {}
+        for name in sorted(names):
+            if PurePath(name).suffix.lower() in SUFFIXES and not name.startswith("."):
+                self._by_name.setdefault(_folded(PurePath(name).stem), []).append(folder / name)
+
+    def beside(self, name: str) -> tuple[Path, ...]:
+        """Lyrics of the recording called so: its name with another ending, whatever the case
+        and however Hangul is composed; those that are called exactly so first."""
+        stem = PurePath(name).stem
+        found = self._by_name.get(_folded(stem), [])
+        order = sorted(
+            found, key=lambda path: (SUFFIXES.index(path.suffix.lower()), path.stem != stem)
+        )
+        return tuple(order)
+
 
 def read_lyric_file(path: Path) -> str:
-    """Text of a lyric file: UTF-8, UTF-16 with its mark, or CP949 (older Korean files).
+    """Text of a lyric file: UTF-8, UTF-16, or CP949 (older Korean files).
 
     Raises
     ------
@@ -50,8 +85,24 @@ def decode_text(content: bytes, what: str) -> str:
         if content.startswith(mark):
             return _decoded(content, (encoding,), what)
     if b"\0" in content:
-        raise InputError(f"{what} is not text: expected UTF-8, UTF-16 or CP949")
+        return _utf_16_without_mark(content, what)
     return _decoded(content, ("utf-8", "cp949"), what)
+
+
+def _utf_16_without_mark(content: bytes, what: str) -> str:
+    """Either order of bytes, told by what a space or a line end becomes in the wrong one."""
+    for encoding in ("utf-16-le", "utf-16-be"):
+        try:
+            text = content.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        if all(character.isprintable() or character in _NOT_PRINTED for character in text):
+            return text
+    raise _not_text(what)
+
+
+def _folded(stem: str) -> str:
+    return unicodedata.normalize("NFC", stem).casefold()
 
 
 def _decoded(content: bytes, encodings: tuple[str, ...], what: str) -> str:
@@ -60,4 +111,8 @@ def _decoded(content: bytes, encodings: tuple[str, ...], what: str) -> str:
             return content.decode(encoding)
         except UnicodeDecodeError:
             continue
-    raise InputError(f"{what} is not text: expected UTF-8, UTF-16 or CP949")
+    raise _not_text(what)
+
+
+def _not_text(what: str) -> InputError:
+    return InputError(f"{what} is not text: expected UTF-8, UTF-16 or CP949")

@@ -10,6 +10,9 @@ from app.reading_pool import Pending, outcome
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from fusion.analysis import AudioReading, LyricReading, SongAnalyser
 
 TEXTS_AT_ONCE: Final = 64
@@ -25,6 +28,9 @@ class SongReader(Protocol):
 
     def sound(self, path: Path) -> Pending[AudioReading]:
         """Read a recording."""
+
+    def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
+        """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
 
 
 class ReadHere:
@@ -56,6 +62,10 @@ class ReadHere:
     def sound(self, path: Path) -> Pending[AudioReading]:
         """Read a recording."""
         return _WhenAsked(lambda: self._analyser.read_sound(path))
+
+    def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
+        """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
+        return _WhenAsked(lambda: self._analyser.read_log_mel(log_mel))
 
 
 class _WhenAsked(Generic[_T]):

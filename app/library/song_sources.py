@@ -1,11 +1,13 @@
 """Songs to index: folders of music, single recordings, tables.
 
-A folder's song is what its tags and the files beside it say: ``song.lrc`` or
-``song.txt`` beside ``song.mp3`` are its lyrics, before lyrics embedded in the
-tags. Its id is a hash of the source's name and the path inside the folder, so
-that a moved or renamed music folder can be indexed again under the same
+A folder's song is what its tags and the files beside it say: ``song.lrc`` or ``song.txt``
+beside ``song.mp3`` are its lyrics, before lyrics embedded in the tags; case does not matter,
+nor how Hangul is composed. Its id is a hash of the source's name and the path inside the
+folder, so that a moved or renamed music folder can be indexed again under the same
 ``--source``. A file that was moved inside the folder keeps the id of its song
 (:mod:`app.library.file_identity`).
+
+A folder of Kakao Arena's is another kind (:mod:`app.library.kakao_arena`).
 """
 
 from __future__ import annotations
@@ -13,96 +15,50 @@ from __future__ import annotations
 import hashlib
 import os
 import unicodedata
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Final
-from urllib.parse import quote_plus
 
-from app.library.lyric_files import read_lyric_file
+from app.library.kakao_arena import KakaoMels, is_kakao_arena, kakao_sources
+from app.library.lyric_files import LyricFiles, read_lyric_file
+from app.library.song_material import PlacedFile, SongMaterial, SongSource, search_link
 from app.library.tags import from_file_name, read_tags
 from data_prep.catalogue import Song
 from data_prep.errors import InputError
 from data_prep.readers.song_table import SUFFIXES as TABLE_SUFFIXES
 from data_prep.readers.song_table import SongRecord, read_song_table
 
-LYRIC_SUFFIXES: Final = (".lrc", ".txt")
+__all__ = [
+    "PlacedFile",
+    "SongMaterial",
+    "SongSource",
+    "id_of_place",
+    "music_files",
+    "search_link",
+    "song_sources",
+]
 
 
-@dataclass(frozen=True)
-class SongMaterial:
-    """What is known of a song before its analysis.
-
-    Attributes
-    ----------
-    song
-        Facts; no stage is filled.
-    lyrics
-        Its words, not cleaned; ``None`` where there are none.
-    audio
-        A recording of it.
-    """
-
-    song: Song
-    lyrics: str | None
-    audio: Path | None
-
-
-@dataclass(frozen=True)
-class PlacedFile:
-    """A sound file of a folder.
-
-    Attributes
-    ----------
-    path
-        Where it is.
-    source
-        Name that the folder's songs are kept under.
-    place
-        Path inside the folder, with ``/`` and composed Hangul.
-    is_of_folder
-        Whether the folder was looked through as a whole.
-    """
-
-    path: Path
-    source: str
-    place: str
-    is_of_folder: bool
-
-
-@dataclass(frozen=True)
-class SongSource:
-    """Where one song comes from.
-
-    Attributes
-    ----------
-    where
-        File, or table and row; for messages.
-    id
-        The song's id; ``None`` where it has none.
-    file
-        Its file, where it comes from a folder.
-    load
-        Reads tags, lyrics and facts; raises :class:`InputError` if they cannot
-        be used.
-    """
-
-    where: str
-    id: str | None
-    load: Callable[[], SongMaterial]
-    file: PlacedFile | None = None
-
-
-def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
+def song_sources(
+    path: Path,
+    source: str | None = None,
+    *,
+    mels: KakaoMels | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Sequence[SongSource]:
     """The songs of a folder, of one sound file, or of a table, in a fixed order.
 
     Parameters
     ----------
     path
-        What to index.
+        What to index. A folder with ``song_meta.json`` is one of Kakao Arena's.
     source
         Name to keep with the songs; by default the folder's or the table's.
+    mels
+        Where Kakao Arena's mels lie and which model is to read them; in the folder, for the
+        embedded model, if ``None``.
+    say
+        Receives what is to be known of a folder as a whole.
 
     Raises
     ------
@@ -112,59 +68,70 @@ def song_sources(path: Path, source: str | None = None) -> list[SongSource]:
     if not path.exists():
         raise InputError(f"{path} does not exist: expected a folder of music, a song or a table")
     if path.is_dir():
-        return _of_folder(path, source or _folder_name(path))
+        name = source or _folder_name(path)
+        if is_kakao_arena(path):
+            return kakao_sources(path, name, mels or KakaoMels(), say)
+        return _of_folder(path, name)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return _of_table(path, source or _table_name(path))
     if path.suffix.lower() in _sound_suffixes():
         folder = path.absolute().parent
-        return [_of_file(path, folder, source or _folder_name(folder), is_of_folder=False)]
+        name = source or _folder_name(folder)
+        return [_of_file(path, _lyrics_beside(path), folder, name, is_of_folder=False)]
     expected = ", ".join((*TABLE_SUFFIXES, *sorted(_sound_suffixes())))
     raise InputError(f"{path} is neither a folder nor a file ending {expected}")
 
 
-def search_link(title: str | None, artist: str | None) -> str | None:
-    """Address of a search for a song, where no other link is known; nothing is fetched."""
-    if not title or not artist:
-        return None
-    words = quote_plus(f"{artist} {title}".encode("utf-8", "replace"))
-    return f"https://www.youtube.com/results?search_query={words}"
-
-
 def _of_folder(folder: Path, source: str) -> list[SongSource]:
-    found = [_of_path(entry, folder, source) for entry in _walk(folder)]
+    found: list[SongSource] = []
+    for entry in music_files(folder):
+        if isinstance(entry, OSError):
+            found.append(_unread(entry, folder))
+        else:
+            found.append(_of_file(*entry, folder, source, is_of_folder=True))
     if not found:
         endings = ", ".join(sorted(_sound_suffixes()))
         raise InputError(f"{folder} holds no music: expected files ending {endings}")
     return found
 
 
-def _walk(folder: Path) -> Iterator[Path | OSError]:
-    """Sound files below a folder, sorted, without hidden ones; errors in place of folders."""
+def music_files(folder: Path) -> Iterator[tuple[Path, tuple[Path, ...]] | OSError]:
+    """Sound files below a folder, sorted, without hidden ones, each with what may be its
+    lyrics; errors in place of folders."""
     problems: list[OSError] = []
     suffixes = _sound_suffixes()
     for root, folders, names in os.walk(folder, onerror=problems.append):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        lyrics = LyricFiles(Path(root), names)
         for name in sorted(names):
             if not name.startswith(".") and Path(name).suffix.lower() in suffixes:
-                yield Path(root) / name
+                yield Path(root) / name, lyrics.beside(name)
     yield from problems
 
 
-def _of_path(entry: Path | OSError, folder: Path, source: str) -> SongSource:
-    if isinstance(entry, Path):
-        return _of_file(entry, folder, source, is_of_folder=True)
-    name = str(entry.filename or folder)
-    message = f"the folder cannot be read: {entry.strerror or entry}"
+def _unread(error: OSError, folder: Path) -> SongSource:
+    name = str(error.filename or folder)
+    message = f"the folder cannot be read: {error.strerror or error}"
     return SongSource(name, None, partial(_refuse, message))
 
 
-def _of_file(path: Path, folder: Path, source: str, *, is_of_folder: bool) -> SongSource:
+def _lyrics_beside(path: Path) -> tuple[Path, ...]:
+    try:
+        return LyricFiles(path.parent, os.listdir(path.parent)).beside(path.name)
+    except OSError:  # the folder may be passed through, but not listed
+        return ()
+
+
+def _of_file(
+    path: Path, lyrics: tuple[Path, ...], folder: Path, source: str, *, is_of_folder: bool
+) -> SongSource:
     inside = path.absolute().relative_to(folder.absolute()).as_posix()
     # File systems differ in how they write Hangul: composed or taken apart.
     place = unicodedata.normalize("NFC", inside)
     file = PlacedFile(path, source, place, is_of_folder)
     song_id = id_of_place(file)
-    return SongSource(str(path), song_id, partial(_load_file, path, song_id, source), file)
+    load = partial(_load_file, path, lyrics, song_id, source)
+    return SongSource(str(path), song_id, load, file)
 
 
 def id_of_place(file: PlacedFile) -> str:
@@ -173,7 +140,7 @@ def id_of_place(file: PlacedFile) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _load_file(path: Path, song_id: str, source: str) -> SongMaterial:
+def _load_file(path: Path, lyrics: tuple[Path, ...], song_id: str, source: str) -> SongMaterial:
     if not str(path).isascii() and str(path).encode("utf-8", "replace").decode() != str(path):
         raise InputError("the file's name is not valid text: rename it")
     tags = read_tags(path)
@@ -193,14 +160,13 @@ def _load_file(path: Path, song_id: str, source: str) -> SongMaterial:
         path=str(path.absolute()),
         source=source,
     )
-    return SongMaterial(song, _lyrics_beside(path) or tags.lyrics, path)
+    return SongMaterial(song, _first_text(lyrics) or tags.lyrics, path)
 
 
-def _lyrics_beside(path: Path) -> str | None:
-    for suffix in LYRIC_SUFFIXES:
-        beside = path.with_suffix(suffix)
-        if beside.is_file():
-            text = read_lyric_file(beside)
+def _first_text(files: tuple[Path, ...]) -> str | None:
+    for path in files:
+        if path.is_file():
+            text = read_lyric_file(path)
             if text.strip():
                 return text
     return None

@@ -23,10 +23,14 @@ _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "language": ("TLAN", "language", "Language", "WM/Language"),
     "licence": ("WCOP", "license", "licence", "License", "WM/Copyright"),
     "link": ("WOAF", "WOAS", "contact", "website", "WM/AudioFileURL"),
-    "lyrics": (
-        "USLT", "\xa9lyr", "lyrics", "Lyrics", "unsyncedlyrics", "unsynced lyrics", "WM/Lyrics",
-    ),
 }  # fmt: skip
+_LYRICS: Final = (
+    *("USLT", "SYLT", "TXXX:LYRICS", "TXXX:UNSYNCEDLYRICS", "TXXX:UNSYNCED LYRICS"),
+    *("\xa9lyr", "----:com.apple.iTunes:LYRICS", "----:com.apple.iTunes:UNSYNCEDLYRICS"),
+    *("lyrics", "unsyncedlyrics", "unsynced lyrics", "syncedlyrics"),
+    *("Lyrics", "WM/Lyrics", "WM/Lyrics_Synchronised"),
+)
+_SUNG: Final = (0, 1, 2)  # kinds of synchronised text: other, lyrics, transcription
 
 _LANGUAGES: Final = {"kor": "ko", "korean": "ko", "eng": "en", "english": "en"}
 _YEAR: Final = re.compile(r"(?<!\d)(1[89]\d\d|20\d\d|21\d\d)(?!\d)")
@@ -74,7 +78,7 @@ def read_tags(path: Path) -> Tags:
         language=_language(found["language"]),
         licence=found["licence"],
         link=link if link and link.startswith(("http://", "https://")) else None,
-        lyrics=found["lyrics"],
+        lyrics=_lyrics(tags),
     )
 
 
@@ -85,6 +89,15 @@ def from_file_name(path: Path) -> tuple[str | None, str]:
     if dash and artist.strip() and title.strip():
         return artist.strip(), title.strip()
     return None, stem
+
+
+def _lyrics(tags: Any) -> str | None:
+    """The first lyrics there are; the same words may stand in a file in several languages."""
+    for name in _LYRICS:
+        for value in _values(tags, name):
+            if text := _text(value):
+                return text
+    return None
 
 
 def _first(tags: Any, names: Iterable[str]) -> str | None:
@@ -105,12 +118,19 @@ def _values(tags: Any, name: str) -> list[Any]:
     except (KeyError, ValueError):  # Vorbis comments refuse keys that are not ASCII
         return []
     if isinstance(values, list | tuple):
-        return list(values)
+        return [_decoded(value) for value in values]
     listed = getattr(values, "value", values)  # an APE value holds its text
     return str(listed).split("\0")
 
 
+def _decoded(value: Any) -> Any:
+    """Free fields of MP4 are bytes."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value
+
+
 def _frame_values(frame: Any) -> list[Any]:
+    if frame.FrameID == "SYLT":
+        return _synchronised(frame)
     values = getattr(frame, "genres", None) or getattr(frame, "text", None)
     if values is None:
         values = getattr(frame, "url", None)
@@ -119,6 +139,17 @@ def _frame_values(frame: Any) -> list[Any]:
     texts = values if isinstance(values, list) else [values]
     latin = getattr(frame, "encoding", None) == 0
     return [_as_korean(str(text)) if latin else str(text) for text in texts]
+
+
+def _synchronised(frame: Any) -> list[str]:
+    """Words of a frame of words with times, in order; a piece begins a line if it says so, and
+    where none does, each is a line."""
+    if frame.type not in _SUNG:
+        return []
+    pieces = [str(text) for text, _ in sorted(frame.text, key=lambda piece: piece[1])]
+    separator = "" if any("\n" in piece for piece in pieces) else "\n"
+    text = separator.join(pieces)
+    return [_as_korean(text) if frame.encoding == 0 else text]
 
 
 def _text(value: Any) -> str | None:

@@ -39,7 +39,8 @@ N_MELS: Final = 48
 N_FRAMES: Final = 1876
 """Frames of nearly every song, and of the longest one kept."""
 
-_SONG: Final = re.compile(r"(?:^|/)(\d{1,9})/(\d{1,12})\.npy$", re.ASCII)
+SONG: Final = re.compile(r"(?:^|/)(\d{1,9})/(\d{1,12})\.npy$", re.ASCII)
+"""Name of a song's file: its folder, and the song."""
 _TAR_SUFFIXES: Final = (".tar", ".tar.gz", ".tgz")
 _LARGEST: Final = 64 << 20  # bytes; a song of ten minutes in double precision has 14 MB
 _BLOCK: Final = 512
@@ -137,7 +138,7 @@ def _numbered(folder: Path) -> list[Path]:
 
 def _has_song(folder: Path) -> bool:
     with os.scandir(folder) as entries:
-        return any(_SONG.search(f"{folder.name}/{entry.name}") for entry in entries)
+        return any(SONG.search(f"{folder.name}/{entry.name}") for entry in entries)
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
@@ -246,7 +247,7 @@ def _stream(tar: tarfile.TarFile) -> IO[bytes]:
 
 
 def _song_id(name: str, where: str) -> str | LeftOut:
-    match = _SONG.search(name)
+    match = SONG.search(name)
     if match is None:
         return LeftOut(where, None, "no song", "it is not named {id // 1000}/{id}.npy")
     folder, song_id = (int(number) for number in match.groups())

@@ -11,7 +11,6 @@ import pytest
 from pyarrow import parquet
 
 from app.library.exporting import COLUMNS, export_songs
-from app.library.playlist import playlist_lines, write_playlist
 from data_prep.catalogue import Song, StageVector
 from data_prep.errors import InputError
 
@@ -69,21 +68,9 @@ def test_to_standard_output(capsys):
         export_songs(SONGS, "parquet", None)
 
 
-def test_playlists_list_files_then_links(tmp_path, capsys):
-    lines, without_file = playlist_lines(SONGS)
-    assert lines == [
-        "#EXTM3U",
-        '#EXTINF:-1,가수 - 쉼표, "따옴표"',
-        "/music/1.mp3",
-        "#EXTINF:-1,두 줄",
-        "https://example.org/2",
-    ]
-    assert without_file == 2
-    write_playlist(SONGS, tmp_path / "list.m3u8")
-    assert (tmp_path / "list.m3u8").read_text(encoding="utf-8").splitlines() == lines
-    assert "2 songs have no file here" in capsys.readouterr().err
+def test_a_playlist_on_standard_output(capsys):
     export_songs(SONGS, "m3u8", None)
-    assert capsys.readouterr().out.startswith("#EXTM3U\n")
+    assert capsys.readouterr().out.startswith("#EXTM3U\n#EXTINF:-1,가수")
 
 
 def test_no_songs_are_a_header(tmp_path):

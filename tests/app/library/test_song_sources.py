@@ -58,6 +58,18 @@ def test_lyrics_beside_the_file(music):
     assert lyrics == [None, "[00:01.00]첫 줄", "글"]
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "cp949"])
+@pytest.mark.parametrize(
+    "name", ["밤편지.lrc", "밤편지.LRC", unicodedata.normalize("NFD", "밤편지.Txt")]
+)
+def test_lyrics_beside_whatever_their_name_and_alphabet(tmp_path, name, encoding):
+    (tmp_path / "밤편지.mp3").write_bytes(b"SOUND joy")
+    (tmp_path / name).write_bytes("[00:01.00]이 밤 그날의".encode(encoding))
+    for where in (tmp_path, tmp_path / "밤편지.mp3"):
+        (source,) = song_sources(where)
+        assert source.load().lyrics == "[00:01.00]이 밤 그날의"
+
+
 def test_facts_from_the_name_and_a_search_for_a_link(tmp_path):
     (tmp_path / "아이유 - 밤편지.mp3").write_bytes(b"SOUND calm")
     song = song_sources(tmp_path)[0].load().song

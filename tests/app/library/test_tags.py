@@ -7,7 +7,7 @@ from pathlib import Path
 import mutagen
 import numpy as np
 import pytest
-from mutagen.id3 import ID3, TCON, TDRC, TIT2, TLAN, TPE1, USLT
+from mutagen.id3 import ID3, SYLT, TCON, TDRC, TIT2, TLAN, TPE1, TXXX, USLT
 
 from app.library.tags import from_file_name, read_tags
 
@@ -47,6 +47,58 @@ def test_cp949_under_the_label_latin_1(tmp_path):
     assert read.artist == "Beyoncé"
 
 
+def with_frames(path: Path, *frames) -> Path:
+    sound(path, "MP3")
+    tags = ID3()
+    for frame in frames:
+        tags.add(frame)
+    tags.save(path)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("pieces", "words"),
+    [
+        ([("둘째 줄", 2000), ("첫 줄", 1000)], "첫 줄\n둘째 줄"),
+        ([("\n첫", 1000), (" 줄", 1500), ("\n둘째", 2000), (" 줄", 2500)], "첫 줄\n둘째 줄"),
+    ],
+)
+def test_words_with_times_are_read_in_order(tmp_path, pieces, words):
+    frame = SYLT(encoding=3, lang="kor", format=2, type=1, desc="", text=pieces)
+    assert read_tags(with_frames(tmp_path / "song.mp3", frame)).lyrics == words
+
+
+def test_chords_with_times_are_no_lyrics(tmp_path):
+    chords = SYLT(encoding=3, lang="XXX", format=2, type=5, desc="", text=[("Am", 0), ("C", 9)])
+    assert read_tags(with_frames(tmp_path / "song.mp3", chords)).lyrics is None
+    words = TXXX(encoding=1, desc="UNSYNCEDLYRICS", text="가사")
+    assert read_tags(with_frames(tmp_path / "song.mp3", chords, words)).lyrics == "가사"
+
+
+def test_lyrics_in_two_languages_are_not_mixed(tmp_path):
+    korean = USLT(encoding=1, lang="kor", desc="", text="비가 와")
+    english = USLT(encoding=1, lang="eng", desc="", text="It rains")
+    both = read_tags(with_frames(tmp_path / "song.mp3", korean, english)).lyrics
+    assert both in ("비가 와", "It rains")
+
+
+def test_lyrics_in_cp949_under_the_label_latin_1(tmp_path):
+    words = "비가 오는 밤이면\n네가 그리워"
+    as_latin = words.encode("cp949").decode("latin-1")
+    mislabelled = USLT(encoding=0, lang="kor", desc="", text=as_latin)
+    assert read_tags(with_frames(tmp_path / "song.mp3", mislabelled)).lyrics == words
+
+
+@pytest.mark.parametrize("name", ["LYRICS", "UnsyncedLyrics", "SYNCEDLYRICS"])
+@pytest.mark.parametrize(("suffix", "form"), [(".flac", "FLAC"), (".ogg", "OGG")])
+def test_lyrics_in_vorbis_comments(tmp_path, suffix, form, name):
+    path = sound(tmp_path / f"song{suffix}", form)
+    file = mutagen.File(path)
+    file[name] = "[00:01.00]첫 줄\n[00:02.00]둘째 줄"
+    file.save()
+    assert read_tags(path).lyrics == "[00:01.00]첫 줄\n[00:02.00]둘째 줄"
+
+
 @pytest.mark.parametrize(("suffix", "form"), [(".flac", "FLAC"), (".ogg", "OGG")])
 def test_vorbis_comments(tmp_path, suffix, form):
     path = sound(tmp_path / f"song{suffix}", form)
@@ -64,15 +116,27 @@ def test_vorbis_comments(tmp_path, suffix, form):
     assert read.licence is not None
 
 
-def test_mp4_atoms(tmp_path):
+def m4a(path: Path) -> Path:
     av = pytest.importorskip("av")
-    path = tmp_path / "song.m4a"
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16000)
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
         frame.sample_rate = 16000
         container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
+    return path
+
+
+def test_mp4_free_fields_hold_lyrics_too(tmp_path):
+    path = m4a(tmp_path / "song.m4a")
+    file = mutagen.File(path)
+    file["----:com.apple.iTunes:LYRICS"] = "가사".encode()
+    file.save()
+    assert read_tags(path).lyrics == "가사"
+
+
+def test_mp4_atoms(tmp_path):
+    path = m4a(tmp_path / "song.m4a")
     file = mutagen.File(path)
     file["\xa9nam"] = "제목"
     file["\xa9lyr"] = "가사"
