@@ -20,7 +20,8 @@ from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS, as_mapping, emotion_index
 from fusion.combination import Fused
 from fusion.reasons import Language, reason
-from fusion.rescoring import catalogue_settings, fused_song
+from fusion.rescoring import catalogue_settings
+from fusion.search import Results
 from fusion.settings import FusionSettings
 from fusion.shelf import CatalogueShelf, Shelf
 from fusion.similarity import SimilarityName, similarity
@@ -227,11 +228,15 @@ class Recommender:
         begin = np.asarray(start, dtype=np.float64) / float(np.sum(start))
         taken: list[tuple[int, Song, float, Vector]] = []
         steps: list[int] = []
+        shares = np.linspace(0.0, 1.0, k) if k > 1 else np.ones(1)
+        points = (1.0 - shares)[:, None] * begin + shares[:, None] * goal
+        likely = search.likely(points, k)
         # The goal chooses first, or a step on the way would take its song.
         for step in (k, *range(1, k)):
-            share = (step - 1) / (k - 1) if k > 1 else 1.0
-            point = (1.0 - share) * begin + share * goal
-            found = search.nearest(point, 1, besides=[song for _, song, _, _ in taken])
+            point = points[step - 1]
+            besides = [song for _, song, _, _ in taken]
+            first = None if likely is None else (likely[0][step - 1], likely[1][step - 1])
+            found = search.nearest(point, 1, besides=besides, first=first)
             for row, song, score in found:
                 taken.append((row, song, score, point))
                 steps.append(step)
@@ -250,7 +255,7 @@ class Recommender:
         language: Language,
         step: tuple[int, int, int] | None,
     ) -> Recommendation:
-        fused = fused_song(song, self.shelf.settings)
+        fused = self.shelf.fused(song)
         return Recommendation(
             rank=rank,
             song=song,
@@ -274,17 +279,36 @@ class _Search:
             kept = shelf.hygiene().kept
             self._mask = kept if self._mask is None else self._mask & kept
 
+    def likely(self, points: Vector, k: int) -> Results | None:
+        """Rows and scores (n, k) of the k nearest to each of n points, found together.
+
+        ``None`` where that cannot be done for what is wished.
+        """
+        if self._mask is not None or self.wishes.same_top_first:
+            return None
+        return self._index.query_many(points, k)
+
     def nearest(
-        self, vector: Vector, k: int, besides: list[Song] | None = None
+        self,
+        vector: Vector,
+        k: int,
+        besides: list[Song] | None = None,
+        first: Results | None = None,
     ) -> list[tuple[int, Song, float]]:
-        """Rows, songs and scores of the k best different songs, besides some that are taken."""
+        """Rows, songs and scores of the k best different songs, besides some that are taken.
+
+        ``first`` are the nearest rows and their scores, as far as they are known.
+        """
         varied = self.wishes.diversity > 0.0 and k > 1
         wanted = max(_POOL * k, _SMALLEST_POOL) if varied else k
         asked = wanted + len(besides or ())
         while True:
-            rows, scores = self._index.query(
-                vector, asked, self._mask, same_top_first=self.wishes.same_top_first
-            )
+            if first is not None and len(first[0]) >= asked:
+                rows, scores = first[0][:asked], first[1][:asked]
+            else:
+                rows, scores = self._index.query(
+                    vector, asked, self._mask, same_top_first=self.wishes.same_top_first
+                )
             songs = self._shelf.songs(rows.tolist())
             pairs = zip(rows.tolist(), songs, scores.tolist(), strict=True)
             different = list(self._different(pairs, besides or []))

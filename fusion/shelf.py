@@ -22,9 +22,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import MaeumError
-from fusion.combination import fuse_many
+from fusion.combination import Fused, fuse_many
 from fusion.hygiene import Hygiene, SongName, hygiene_of
-from fusion.rescoring import song_vectors
+from fusion.rescoring import fused_song, song_vectors
 from fusion.search import SimilarityIndex
 from fusion.settings import FusionSettings
 from fusion.similarity import SimilarityName
@@ -60,6 +60,9 @@ class Shelf(Protocol):
 
     def songs(self, rows: Sequence[int]) -> list[Song | None]:
         """Songs of rows; ``None`` for one that is not there any more."""
+
+    def fused(self, song: Song) -> Fused:
+        """A song's fused answer, with its calibrated branches."""
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""
@@ -104,6 +107,10 @@ class ListShelf:
     def songs(self, rows: Sequence[int]) -> list[Song | None]:
         """Songs of rows."""
         return [self._songs[row] for row in rows]
+
+    def fused(self, song: Song) -> Fused:
+        """A song's fused answer, with its calibrated branches."""
+        return fused_song(song, self.settings)
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""
@@ -159,6 +166,7 @@ class CatalogueShelf:
         self._row_of_number: NDArray[np.int64] | None = None
         self._hygiene: Hygiene | None = None
         self._kept: dict[int, Song] | None = {} if keep_songs else None
+        self._fused: dict[str, tuple[Song, Fused]] = {}
         self._masks: dict[SongFilter, NDArray[np.bool_]] = {}
         numbers = self._saved("cosine")
         if numbers is None:
@@ -199,6 +207,18 @@ class CatalogueShelf:
                     self._kept = {}  # others may be reading the old one
                 self._kept.update(read)
         return [shown[row] for row in rows]
+
+    def fused(self, song: Song) -> Fused:
+        """A song's fused answer, with its calibrated branches."""
+        if self._kept is None:
+            return fused_song(song, self.settings)
+        known, found = self._fused, self._fused.get(song.id)
+        if found is None or found[0] is not song:
+            found = song, fused_song(song, self.settings)
+            if len(known) >= MOST_SONGS_KEPT:
+                self._fused = known = {}  # others may be reading the old one
+            known[song.id] = found
+        return found[1]
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""
