@@ -45,6 +45,8 @@ def failure(code: str, message: str) -> JSONResponse:
     headers = {}
     if code == "busy":
         headers["Retry-After"] = str(RETRY_AFTER_S)
+    if code == "too_large":
+        headers["Connection"] = "close"  # what is still on its way is not received
     if code == "unauthorised":
         headers["WWW-Authenticate"] = 'Basic realm="maeum", charset="UTF-8"'
     content = {"error": {"code": code, "message": message}}

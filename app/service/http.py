@@ -18,6 +18,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, File, Form, Query, Request, Response, UploadFile
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.responses import FileResponse
+from fastapi.routing import APIRoute
 
 from app.library.playlist_export import PLAYLIST_FORMS, PlaylistForm, playlist_of
 from app.service import models
@@ -43,6 +44,7 @@ READS_AT_ONCE: Final = 4
 UPLOADS_WAITING: Final = 16
 MOST_LISTED: Final = 200
 
+_METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _BODY_MARGIN: Final = 1_000_000
 _CHUNK: Final = 1 << 20
 _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
@@ -103,6 +105,8 @@ class Api:
         add("/feedback", self.judge, methods=["POST"], response_model=models.Kept)
         add("/feedback", self.judgements, response_model=models.Judgements)
         add("/feedback", self.forget, methods=["DELETE"], response_model=models.Deleted)
+        # else the page, which is mounted behind, would answer in its own way
+        add("/{rest:path}", self.nothing, methods=list(_METHODS), include_in_schema=False)
         return router
 
     async def analyse(
@@ -234,6 +238,14 @@ class Api:
     async def forget(self, listener: models.ListenerName) -> Response:
         """Delete all that is stored of a listener."""
         return _json({"deleted": await self._reads.run(lambda: self._answers.forget(listener))})
+
+    async def nothing(self, request: Request, rest: str) -> Response:
+        """There is no such address, or not for that method."""
+        known = [route for route in self.router().routes if isinstance(route, APIRoute)]
+        is_known = any(route.path == f"{PREFIX}/{rest}" for route in known)
+        if is_known:
+            return failure("not_allowed", f"{PREFIX}/{rest} does not take {request.method}")
+        raise UnknownError(f"there is nothing at {PREFIX}/{rest[:80]}")
 
     async def health(self) -> Response:
         """Whether the service is there."""

@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 OPEN_PATHS: Final = frozenset({"/health"})
 """What is answered without a password."""
 
+CLOSED_PATHS: Final = tuple(
+    f"/gradio_api/{name}" for name in ("proxy=", "deep_link", "reload", "vibe", "component_server")
+)
+"""Beginnings of paths that Gradio would answer and the page has no use for."""
+
 POLICY: Final = (
     "default-src 'self'; script-src 'self' 'unsafe-inline' 'unsafe-eval' blob:; "
     "style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; media-src 'self' data: blob:; "
@@ -56,6 +61,8 @@ class Protection:
         if self._options.is_local and _name(headers.get("host", "")) not in LOOPBACK:
             refused = failure("unknown_host", "this service answers to this machine's names alone")
             await refused(scope, receive, with_headers)
+        elif scope["path"].startswith(CLOSED_PATHS) or "\0" in scope["path"]:
+            await failure("unknown", "there is nothing here")(scope, receive, with_headers)
         elif scope["path"] not in OPEN_PATHS and not self._may(headers.get("authorization", "")):
             refused = failure("unauthorised", "a user and a password are needed")
             await refused(scope, receive, with_headers)

@@ -69,9 +69,7 @@ def test_what_is_not_known_is_none(tmp_path):
 @pytest.mark.parametrize(
     "options", [{}, {"indent": 1}, {"ensure_ascii": True}, {"separators": (",", ":")}]
 )
-def test_any_layout_in_any_pieces_gives_the_same_songs(
-    tmp_path, monkeypatch, block, mark, options
-):
+def test_any_layout_in_any_pieces_gives_the_same_songs(tmp_path, monkeypatch, block, mark, options):
     monkeypatch.setattr(kakao_arena, "_BLOCK_BYTES", block)
     records = [RECORD | {"id": i * 3, "song_name": f"노래 {i} 😀\\"} for i in range(5)]
     folder = write_songs(tmp_path, records, **options)
