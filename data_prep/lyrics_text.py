@@ -99,10 +99,7 @@ def clean_lyrics(text: str) -> str:
     decomposed Hangul reads like any other; spaces are folded. Line breaks stay, at
     most one blank line in a row.
     """
-    text = _OTHER_TAG.sub("", _BREAK_TAG.sub("\n", html.unescape(text)))
-    text = _LINE_ENDS.sub("\n", unicodedata.normalize("NFC", text))
-    text = text.translate({ord(c): _stand_in(c) for c in set(text) if _is_invisible(c)})
-    text = in_sung_order(text)
+    text = in_sung_order(plain_lines(text))
     kept: list[str] = []
     for line in text.split("\n"):
         if _LRC_FACT.match(line):
@@ -112,6 +109,13 @@ def clean_lyrics(text: str) -> str:
         if cleaned or not line.strip():
             kept.append(cleaned)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(kept)).strip()
+
+
+def plain_lines(text: str) -> str:
+    """Lines that end in ``\\n``, without markup and invisible characters, composed (NFC)."""
+    text = _OTHER_TAG.sub("", _BREAK_TAG.sub("\n", html.unescape(text)))
+    text = _LINE_ENDS.sub("\n", unicodedata.normalize("NFC", text))
+    return text.translate({ord(c): _stand_in(c) for c in set(text) if _is_invisible(c)})
 
 
 def _is_invisible(character: str) -> bool:

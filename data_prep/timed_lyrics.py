@@ -32,12 +32,21 @@ def in_sung_order(text: str) -> str:
     The lines without the times before them and without facts. A line without a time stays
     behind the line that it was written behind.
     """
+    timed = timed_lines(text)
+    return "\n".join(line for _, line in timed) if timed else text
+
+
+def timed_lines(text: str) -> list[tuple[float, str]]:
+    """Lines of lyrics with times, in the order they are sung: seconds and the line.
+
+    As :func:`in_sung_order`; empty where it gives lyrics back as they are.
+    """
     lines = text.split("\n")
     matches = [_LINE.fullmatch(line) for line in lines]
     with_words = sum(bool(line.strip()) and not _FACT.fullmatch(line) for line in lines)
     timed = sum(match is not None for match in matches)
     if not timed or timed < _LEAST_SHARE * with_words:
-        return text
+        return []
     sung: list[tuple[float, str]] = []
     time = 0.0
     for line, match in zip(lines, matches, strict=True):
@@ -46,7 +55,7 @@ def in_sung_order(text: str) -> str:
             sung.append((time, match[2]))
         elif line.strip() and not _FACT.fullmatch(line):
             sung.append((time, line))
-    return "\n".join(line for _, line in sorted(sung, key=lambda each: each[0]))
+    return sorted(sung, key=lambda each: each[0])
 
 
 def _seconds(minutes: str, seconds: str, fraction: str) -> float:

@@ -8,9 +8,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from app.page.charts import emotion_bar, legend, percents, timeline
+from app.page.charts import clock, emotion_bar, legend, percents, timeline
 from app.page.markup import escaped
 from app.page.texts import Language, as_sentence, emotion_name, text, translated
+from data_prep.segment_times import segment_times
 from fusion.analysis import Analysis
 from fusion.calibration import calibrate
 from fusion.combination import Fused
@@ -84,10 +85,13 @@ def query_card(words: str, analysis: Analysis, language: Language) -> str:
     )
 
 
-def reading_card(analysis: Analysis, settings: FusionSettings, language: Language) -> str:
+def reading_card(
+    analysis: Analysis, settings: FusionSettings, language: Language, *, words: str = ""
+) -> str:
     """The emotions of one song: both branches, their agreement, over time and along the words.
 
-    Windows and segments are calibrated by the settings, as the bars above them are.
+    Windows and segments are calibrated by the settings, as the bars above them are. Where the
+    ``words`` that were read have times, each segment says when it begins.
     """
     top = int(np.argmax(analysis.distribution))
     headline = text(
@@ -115,9 +119,10 @@ def reading_card(analysis: Analysis, settings: FusionSettings, language: Languag
         )
     else:
         parts.append(legend(language))
-    if analysis.lyric_reading is not None and len(analysis.lyric_reading.segments) > 1:
+    if analysis.lyric_reading is not None and analysis.lyric_reading.segments:
         segments = analysis.lyric_reading.segments
-        rows = [(s.text, calibrate(s.distribution, settings.lyrics)) for s in segments]
+        shares = [calibrate(s.distribution, settings.lyrics) for s in segments]
+        rows = _segment_rows([s.text for s in segments], shares, words, language)
         parts.append(
             f"<h3>{escaped(text(language, 'segments_heading'))}</h3>{_segments(rows, language)}"
         )
@@ -152,12 +157,24 @@ def branch_bars(fused: Fused, language: Language) -> str:
     return f'<div class="maeum-bars">{rows}</div>'
 
 
-def _segments(segments: Sequence[tuple[str, NDArray[np.floating[Any]]]], language: Language) -> str:
-    rows = [
-        f"<li><p>{escaped(_shortened(' / '.join(words.split(chr(10))), 140))}</p>"
-        f"{emotion_bar(shares, language, name='')}</li>"
-        for words, shares in segments
-    ]
+def _segment_rows(
+    segments: Sequence[str],
+    shares: Sequence[NDArray[np.floating[Any]]],
+    words: str,
+    language: Language,
+) -> list[str]:
+    rows = []
+    times = segment_times(words, segments)
+    for segment, own, time in zip(segments, shares, times, strict=True):
+        begins = f'<span class="maeum-begins">{clock(int(time))}</span>' if time is not None else ""
+        lines = _shortened(" / ".join(segment.split("\n")), 140)
+        rows.append(
+            f"<li><p>{begins}{escaped(lines)}</p>{emotion_bar(own, language, name='')}</li>"
+        )
+    return rows
+
+
+def _segments(rows: Sequence[str], language: Language) -> str:
     shown = f'<ol class="maeum-segments">{"".join(rows[:SEGMENTS_SHOWN])}</ol>'
     rest = rows[SEGMENTS_SHOWN:]
     if rest:

@@ -72,6 +72,7 @@ ENGLISH: Final[dict[str, str]] = {
     "song_audio": "Recording or microphone",
     "song_lyrics": "Lyrics (optional)",
     "song_lyrics_placeholder": "Paste the lyrics with their line breaks.",
+    "song_lyric_file": "Lyric file (.lrc, .txt)",
     "song_button": "Read its emotions",
     "song_limit": "mp3, m4a, wav, flac, ogg and more, up to {size} MB",
     "song_empty_title": "Let us listen to a song",
@@ -179,6 +180,14 @@ ENGLISH: Final[dict[str, str]] = {
     "problem_long_text": "Up to {limit} characters can be read; this has {length}.",
     "problem_unread_title": "No emotion could be read",
     "problem_unread_text": "Words in Korean or English can be read, and recordings with sound.",
+    "problem_lyric_file_title": "The lyric file could not be read",
+    "problem_lyric_file_text": (
+        "“{name}” is not text, or larger than 4 MB. Choose an .lrc or .txt file, or paste the "
+        "lyrics."
+    ),
+    "problem_lyric_file_empty_text": (
+        "“{name}” has no words in it. Choose another file, or paste the lyrics."
+    ),
     "problem_catalogue_title": "The catalogue could not be opened",
     "problem_catalogue_text": "`maeum index` on the command line makes a new one.",
     "problem_model_title": "The model could not be loaded",

@@ -71,6 +71,7 @@ KOREAN: Final[dict[str, str]] = {
     "song_audio": "노래 파일 또는 마이크",
     "song_lyrics": "가사 (없어도 됩니다)",
     "song_lyrics_placeholder": "가사를 줄바꿈 그대로 붙여 넣어 주세요.",
+    "song_lyric_file": "가사 파일 (.lrc, .txt)",
     "song_button": "감정 읽기",
     "song_limit": "mp3, m4a, wav, flac, ogg 등, {size} MB까지",
     "song_empty_title": "노래의 마음을 읽어 드려요",
@@ -178,6 +179,14 @@ KOREAN: Final[dict[str, str]] = {
     "problem_long_text": "{limit}자까지 읽을 수 있어요. 지금은 {length}자입니다.",
     "problem_unread_title": "감정을 읽지 못했어요",
     "problem_unread_text": "한국어나 영어 낱말로 된 글, 소리가 들리는 노래를 읽을 수 있어요.",
+    "problem_lyric_file_title": "가사 파일을 읽지 못했어요",
+    "problem_lyric_file_text": (
+        "‘{name}’에는 글이 들어 있지 않거나 4 MB가 넘어요. .lrc나 .txt 파일을 고르거나, 가사를 "
+        "붙여 넣어 주세요."
+    ),
+    "problem_lyric_file_empty_text": (
+        "‘{name}’에는 낱말이 없어요. 다른 파일을 고르거나, 가사를 붙여 넣어 주세요."
+    ),
     "problem_catalogue_title": "카탈로그를 열지 못했어요",
     "problem_catalogue_text": "명령줄에서 `maeum index`로 카탈로그를 다시 만들 수 있어요.",
     "problem_model_title": "모델을 불러오지 못했어요",

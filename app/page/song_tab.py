@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import gradio as gr
 
+from app.library.lyric_files import read_lyric_file
 from app.page.cards import busy_card, empty_state, reading_card
 from app.page.markup import escaped
 from app.page.parts import (
@@ -15,6 +17,7 @@ from app.page.parts import (
     MAX_UPLOAD_MB,
     QUIET,
     SOUND,
+    WORDS,
     Parts,
     View,
     brought_into_view,
@@ -28,7 +31,7 @@ from app.page.song_cards import song_cards
 from app.page.texts import Language, as_language, text
 from app.service.answers import Answer, Answers
 from app.service.errors import without_folders
-from data_prep.errors import MaeumError
+from data_prep.errors import InputError, MaeumError
 from fusion.recommendation import Wishes
 
 _ANALYSE_DESCRIPTION: Final = """Emotions of a recording, of lyrics, or of both.
@@ -76,6 +79,13 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
             ),
             min_width=0,
         )
+        # Any file can be chosen: what is no text is told by a card, in the page's language.
+        lyric_file = parts.component(
+            gr.UploadButton,
+            lambda wanted: {"label": text(wanted, "song_lyric_file")},
+            min_width=0,
+            elem_id="maeum-song-file",
+        )
         go = parts.component(
             gr.Button,
             lambda wanted: {"value": text(wanted, "song_button")},
@@ -84,6 +94,22 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
         )
     view = partial(_song_view, files=parts.files)
     answer = plain(view(None, "ko"), elem_id="maeum-song-answer")
+
+    def fill(path: str | None, wanted: str, heard: Answer | None) -> tuple[Any, str, Any]:
+        shown_in = as_language(wanted)
+        if path is None:
+            return gr.skip(), view(heard, shown_in), heard
+        try:
+            return _words_of(Path(path)), view(heard, shown_in), heard
+        except Exception as error:  # every failure becomes a card; unexpected ones are logged
+            return gr.skip(), problem(error, shown_in), None
+
+    brought_into_view(
+        lyric_file.upload(
+            fill, [lyric_file, language, last], [lyrics, answer, last], **WORDS, **QUIET
+        ),
+        answer,
+    )
 
     def listen(
         recording: str | None,
@@ -141,6 +167,26 @@ def _analyse_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
     return analyse
 
 
+def _words_of(path: Path) -> str:
+    """Lyrics of a file that was given.
+
+    Raises
+    ------
+    PageError
+        If it is no text, has no words, or more than can be read.
+    """
+    try:
+        words = read_lyric_file(path)
+    except InputError as error:
+        body = "problem_lyric_file_text"
+        raise PageError("problem_lyric_file_title", body, name=path.name) from error
+    if not words.strip():
+        body = "problem_lyric_file_empty_text"
+        raise PageError("problem_lyric_file_title", body, name=path.name)
+    check_words(words)
+    return words
+
+
 def _song_view(answer: Answer | None, language: Language, *, files: bool) -> str:
     if answer is None or answer.analysis is None:
         return empty_state(
@@ -148,4 +194,5 @@ def _song_view(answer: Answer | None, language: Language, *, files: bool) -> str
         )
     heading = text(language, "similar_heading")
     songs = song_cards(answer, language, heading=heading, files=files)
-    return reading_card(answer.analysis, answer.settings, language) + songs
+    reading = reading_card(answer.analysis, answer.settings, language, words=answer.words)
+    return reading + songs

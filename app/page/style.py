@@ -97,6 +97,8 @@ def theme() -> gr.themes.Base:
         "input_border_color_focus": "*primary_500",
         "input_border_color_focus_dark": "*primary_400",
         "input_border_width": "1px",
+        "input_placeholder_color": "*body_text_color_subdued",
+        "input_placeholder_color_dark": "*body_text_color_subdued",
         "input_shadow": "none",
         "input_shadow_focus": "0 0 0 3px rgba(128, 105, 179, .18)",
         "input_shadow_focus_dark": "0 0 0 3px rgba(161, 139, 203, .25)",

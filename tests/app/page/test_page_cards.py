@@ -160,6 +160,20 @@ def test_reading_shows_branches_time_and_segments() -> None:
     assert "Along the lyrics" not in sound_only
 
 
+def test_one_segment_is_shown_with_its_words() -> None:
+    card = reading_card(analysis(leaning(3), n_segments=1), PLAIN, "en")
+    assert "Along the lyrics" in card
+    assert "line 0 / next" in card
+
+
+def test_segments_of_timed_lyrics_say_when_they_begin() -> None:
+    words = "[00:07.90]line 0\n[00:20]next\n[01:05.00]line 1\n[01:09]next"
+    card = reading_card(analysis(leaning(3)), PLAIN, "ko", words=words)
+    assert '<span class="maeum-begins">0:07</span>line 0 / next' in card
+    assert '<span class="maeum-begins">1:05</span>line 1 / next' in card
+    assert "maeum-begins" not in reading_card(analysis(leaning(3)), PLAIN, "ko", words="line 0")
+
+
 def test_long_lyrics_are_folded() -> None:
     card = reading_card(analysis(leaning(3), n_segments=SEGMENTS_SHOWN + 5), PLAIN, "en")
     assert "5 more" in card

@@ -55,6 +55,43 @@ def test_a_song_is_read(
         shot(looked, f"song-{language}-{size}")
 
 
+@pytest.mark.parametrize("size", ["phone", "desk"])
+def test_a_lyric_file_is_read_with_its_times(
+    open_page: Open, shot: Shot, tmp_path: Path, size: str
+) -> None:
+    words = [
+        "비가 오는 밤이면",
+        "네가 그리워 잠 못 드네",
+        "창밖에 별이",
+        "하나 둘 켜지고",
+        "다시 봄이 와",
+    ]
+    lyrics = "\n".join(f"[00:{9 + 10 * i}.50]{line}" for i, line in enumerate(words))
+    (tmp_path / "밤.lrc").write_bytes(lyrics.encode("cp949"))
+    (tmp_path / "cover.jpg").write_bytes(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00")
+    with open_page("ko", size) as looked:
+        looked.tab(1)
+        page = looked.page
+        # Gradio's button keeps its input beside it.
+        chooser = page.locator("#maeum-song-row input[type=file]")
+        chooser.set_input_files(str(tmp_path / "cover.jpg"))
+        card = page.locator("#maeum-song-answer .maeum-problem")
+        card.wait_for()
+        assert "cover.jpg" in card.inner_text()
+        shot(looked, f"lyric-file-problem-{size}")
+        chooser.set_input_files(str(tmp_path / "밤.lrc"))
+        page.wait_for_function(
+            "words => document.querySelector('#maeum-song-lyrics textarea').value === words",
+            arg=lyrics,
+        )
+        card.wait_for(state="detached")
+        page.click("#maeum-song-go")
+        page.locator("#maeum-song-answer .maeum-reading").wait_for(timeout=20_000)
+        assert page.locator(".maeum-begins").all_inner_texts() == ["0:09", "0:49"]
+        assert looked.width() <= SIZES[size][0]
+        shot(looked, f"lyric-file-{size}")
+
+
 @WAYS
 def test_the_map_is_drawn_and_a_point_finds_similar_songs(
     open_page: Open, shot: Shot, language: str, size: str

@@ -1,0 +1,93 @@
+"""Speech to text over a stand-in for faster-whisper."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+
+from app.service.speech import MOST_S, Speech
+from data_prep.errors import InputError, MissingExtraError, ModelFolderError
+
+SAID = {"said.wav": [" 오늘은 ", "조금 슬퍼 "], "silent.wav": [], "breath.wav": ["  ", ""]}
+
+
+class WhisperStandIn:
+    """Says what ``SAID`` has for the file; refuses a folder whose model is empty."""
+
+    def __init__(self, folder: str, **settings: Any) -> None:
+        assert settings["local_files_only"], "nothing is fetched"
+        if not (Path(folder) / "model.bin").stat().st_size:
+            raise RuntimeError("unsupported model binary version")
+        self.clips: list[Any] = []
+
+    def transcribe(self, path: str, **settings: Any) -> tuple[Iterator[Any], None]:
+        self.clips.append(settings["clip_timestamps"])
+
+        def segments() -> Iterator[Any]:
+            # The library decodes while its segments are gone through.
+            if Path(path).name not in SAID:
+                raise ValueError("no audio stream")
+            for words in SAID[Path(path).name]:
+                yield SimpleNamespace(text=words)
+
+        return segments(), None
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "model.bin").write_bytes(b"model")
+    return tmp_path
+
+
+@pytest.fixture
+def faster_whisper(monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("faster_whisper")
+    module.WhisperModel = WhisperStandIn  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "faster_whisper", module)
+
+
+def test_without_the_package_its_extra_is_named(
+    monkeypatch: pytest.MonkeyPatch, folder: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "faster_whisper", None)
+    with pytest.raises(MissingExtraError, match=r"voice input .*maeum\[speech\]"):
+        Speech.load(folder)
+
+
+@pytest.mark.usefixtures("faster_whisper")
+def test_a_folder_without_a_model_is_refused(folder: Path) -> None:
+    (folder / "model.bin").write_bytes(b"")
+    with pytest.raises(ModelFolderError, match="unsupported model binary"):
+        Speech.load(folder)
+    (folder / "model.bin").unlink()
+    with pytest.raises(ModelFolderError, match=r"expected .*model\.bin"):
+        Speech.load(folder)
+
+
+@pytest.mark.usefixtures("faster_whisper")
+def test_segments_are_joined(folder: Path) -> None:
+    assert Speech.load(folder).text(Path("said.wav")) == "오늘은 조금 슬퍼"
+
+
+def test_only_the_first_minute_is_listened_to(folder: Path) -> None:
+    model = WhisperStandIn(str(folder), local_files_only=True)
+    Speech(model).text(Path("said.wav"))
+    assert model.clips == [[0.0, MOST_S]]
+
+
+@pytest.mark.usefixtures("faster_whisper")
+@pytest.mark.parametrize("silence", ["silent.wav", "breath.wav"])
+def test_silence_is_refused(folder: Path, silence: str) -> None:
+    with pytest.raises(InputError, match="nothing was said"):
+        Speech.load(folder).text(Path(silence))
+
+
+@pytest.mark.usefixtures("faster_whisper")
+def test_what_cannot_be_decoded_is_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="no audio stream"):
+        Speech.load(folder).text(Path("picture.png"))
