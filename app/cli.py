@@ -21,6 +21,7 @@ import typer
 from typer.core import TyperGroup
 
 from app.commands.evaluation import evaluate_app
+from app.commands.feedback import feedback_app
 from app.commands.options import (
     AbsoluteOption,
     ArtistOption,
@@ -82,6 +83,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
+app.add_typer(feedback_app, name="feedback")
 app.add_typer(evaluate_app, name="evaluate")
 app.add_typer(prepare_app, name="prepare")
 app.add_typer(pretrain_app, name="pretrain")

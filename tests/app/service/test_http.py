@@ -29,13 +29,6 @@ LISTENER = "listener-0000000001"
 N_SONGS = 12
 
 
-@pytest.fixture(autouse=True)
-def _own_temporary_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "temporary"
-    folder.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", str(folder))
-
-
 @pytest.fixture
 def recording(tmp_path: Path) -> Path:
     path = tmp_path / "한 곡.wav"
@@ -44,8 +37,13 @@ def recording(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def filled(place: str, recording: Path) -> str:
-    """A catalogue in either database; the ids are anything that a table may hold."""
+def filled(place: str, recording: Path, tmp_path: Path, monkeypatch) -> str:
+    """A catalogue in either database; the ids are anything that a table may hold.
+
+    Temporary files go to a folder of the test's own, once the database is there.
+    """
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
     rng = np.random.default_rng(8)
 
     def stage() -> StageVector:
