@@ -21,7 +21,9 @@ RUN groupadd --gid 10001 maeum \
     && install --directory --owner maeum --group maeum /data
 COPY --from=build /opt/maeum /opt/maeum
 # The user's own catalogue is /data/maeum/catalogue.db, the demo where there is none.
+# Telemetry of libraries is off in the code too; here it is off for whatever else is run.
 ENV PATH=/opt/maeum/bin:$PATH \
+    ORT_DISABLE_TELEMETRY=1 \
     PYTHONDONTWRITEBYTECODE=1 \
     PYTHONUNBUFFERED=1 \
     HOME=/data \
