@@ -13,7 +13,7 @@ COPY lyrics_model lyrics_model
 COPY audio_model audio_model
 COPY fusion fusion
 COPY app app
-RUN /opt/maeum/bin/pip install --no-cache-dir --constraint constraints/train.txt ".[${EXTRAS}]"
+RUN /opt/maeum/bin/pip install --no-cache-dir --constraint constraints/train.txt ".${EXTRAS:+[${EXTRAS}]}"
 
 FROM python:${PYTHON}-slim
 RUN groupadd --gid 10001 maeum \

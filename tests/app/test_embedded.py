@@ -125,7 +125,9 @@ def test_reading_leaves_nothing_in_the_home_and_nothing_to_be_sent(
     monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
     sound = tone(tmp_path / "tone.wav")
     cache = own_home / ".cache"
-    done = maeum("analyse", "--audio", sound, "--text", "비 오는 밤", "--json", XDG_CACHE_HOME=cache)
+    done = maeum(
+        "analyse", "--audio", sound, "--text", "비 오는 밤", "--json", XDG_CACHE_HOME=cache
+    )
     assert done.returncode == 0, done.stderr
     assert list(own_home.rglob("*")) == []
 

@@ -54,9 +54,7 @@ def answers(own_home, tmp_path: Path, monkeypatch) -> Iterator[Answers]:
     status = sound.stat()
     with Catalogue.open(catalogue) as opened:
         opened.upsert([Song(id="SONG-ID", path=str(sound))])
-        opened.keep_files(
-            [SongFile("SONG-ID", size=status.st_size, mtime_ns=status.st_mtime_ns)]
-        )
+        opened.keep_files([SongFile("SONG-ID", size=status.st_size, mtime_ns=status.st_mtime_ns)])
     opened_answers = Answers(str(catalogue), SongAnalyser(threads=1))
     yield opened_answers
     opened_answers.close()
