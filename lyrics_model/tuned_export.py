@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import onnxruntime
 import torch
 from numpy.typing import NDArray
 
@@ -107,6 +106,8 @@ def largest_difference(network: TunedNetwork, encoding: TextEncoding, path: Path
     Texts of other lengths and numbers than those the file was traced with are among
     those compared.
     """
+    import onnxruntime  # whose telemetry data_prep has turned off by now
+
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
     worst = 0.0
     for texts in (_CHECKED[:1], _CHECKED, (" ".join(_CHECKED * 3), *_CHECKED, "아")):

@@ -49,6 +49,8 @@ class Protection:
             await self.app(scope, receive, send)
             return
         headers = Headers(scope=scope)
+        # the server puts the path that a proxy offers us under before every address
+        path = scope["path"].removeprefix(scope.get("root_path", ""))
 
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -61,9 +63,9 @@ class Protection:
         if self._options.is_local and _name(headers.get("host", "")) not in LOOPBACK:
             refused = failure("unknown_host", "this service answers to this machine's names alone")
             await refused(scope, receive, with_headers)
-        elif scope["path"].startswith(CLOSED_PATHS) or "\0" in scope["path"]:
+        elif path.startswith(CLOSED_PATHS) or "\0" in path:
             await failure("unknown", "there is nothing here")(scope, receive, with_headers)
-        elif scope["path"] not in OPEN_PATHS and not self._may(headers.get("authorization", "")):
+        elif path not in OPEN_PATHS and not self._may(headers.get("authorization", "")):
             refused = failure("unauthorised", "a user and a password are needed")
             await refused(scope, receive, with_headers)
         else:

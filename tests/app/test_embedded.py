@@ -118,6 +118,21 @@ def test_the_demo_catalogue_holds_nothing_local():
 
 
 @needs_lyrics
+@needs_audio
+def test_reading_leaves_nothing_in_the_home_and_nothing_to_be_sent(
+    maeum, own_home, tmp_path, monkeypatch
+):
+    monkeypatch.delenv("ORT_DISABLE_TELEMETRY", raising=False)
+    sound = tone(tmp_path / "tone.wav")
+    cache = own_home / ".cache"
+    done = maeum(
+        "analyse", "--audio", sound, "--text", "비 오는 밤", "--json", XDG_CACHE_HOME=cache
+    )
+    assert done.returncode == 0, done.stderr
+    assert list(own_home.rglob("*")) == []
+
+
+@needs_lyrics
 def test_words_that_cannot_be_read(maeum, tmp_path):
     refused(maeum("analyse", "--text", ""), "empty")
     long = tmp_path / "long.txt"  # a system takes no argument of this length
@@ -236,5 +251,5 @@ def test_from_a_folder_of_music_to_a_playlist(maeum, tmp_path):
     done = maeum("recommend", "너무 슬퍼", "-k", 2, "--m3u", playlist, *catalogue)
     assert done.returncode == 0, done.stderr
     assert "노래" in done.stdout
-    assert str(music / "가수 - 노래.flac") in playlist.read_text(encoding="utf-8")
+    assert "음악/가수 - 노래.flac" in playlist.read_text(encoding="utf-8").splitlines()
     assert maeum("rescore", *catalogue).returncode == 0
