@@ -84,6 +84,22 @@ class FusedMany:
     confidence: NDArray[np.float32]  # (n,)
     abstain: NDArray[np.bool_]  # (n,)
 
+    def song(self, row: int) -> Fused:
+        """The answer for one of the songs; it must have a branch."""
+        has_lyrics, has_audio = (
+            bool(np.isfinite(branch[row, 0])) for branch in (self.lyrics, self.audio)
+        )
+        return Fused(
+            distribution=self.distribution[row],
+            lyrics=self.lyrics[row] if has_lyrics else None,
+            audio=self.audio[row] if has_audio else None,
+            lyrics_share=float(self.lyrics_share[row]),
+            audio_share=float(self.audio_share[row]),
+            disagreement=float(self.disagreement[row]) if has_lyrics and has_audio else None,
+            confidence=float(self.confidence[row]),
+            abstain=bool(self.abstain[row]),
+        )
+
 
 def fuse(
     lyrics: NDArray[np.floating[Any]] | None,
@@ -105,17 +121,7 @@ def fuse(
         np.atleast_2d(missing if audio is None else audio),
         settings,
     )
-    both = lyrics is not None and audio is not None
-    return Fused(
-        distribution=many.distribution[0],
-        lyrics=None if lyrics is None else many.lyrics[0],
-        audio=None if audio is None else many.audio[0],
-        lyrics_share=float(many.lyrics_share[0]),
-        audio_share=float(many.audio_share[0]),
-        disagreement=float(many.disagreement[0]) if both else None,
-        confidence=float(many.confidence[0]),
-        abstain=bool(many.abstain[0]),
-    )
+    return many.song(0)
 
 
 def fuse_many(

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 MAX_RESULTS: Final = 1_000
 
 _POOL: Final = 10  # candidates of a varied list, for each song of it
+_LIKELY: Final = 2  # songs of which a step on a path takes one, mostly
 _SMALLEST_POOL: Final = 100
 
 Vector = NDArray[np.floating[Any]]
@@ -190,9 +191,10 @@ class Recommender:
         if wishes.toward is not None:
             return self._path(search, vector, emotion_index(wishes.toward), language)
         found = search.nearest(vector, wishes.k)
+        fused = self.shelf.fused([song for _, song, _ in found])
         return [
-            self._result(rank, song, score, vector, language, None)
-            for rank, (_, song, score) in enumerate(found, start=1)
+            _result(rank, song, score, one, vector, language, None)
+            for rank, ((_, song, score), one) in enumerate(zip(found, fused, strict=True), start=1)
         ]
 
     def like(
@@ -241,30 +243,33 @@ class Recommender:
                 taken.append((row, song, score, point))
                 steps.append(step)
         places = sorted(range(len(steps)), key=lambda place: steps[place])
-        return [
-            self._result(rank, *taken[place][1:], language, (steps[place], k, target))
-            for rank, place in enumerate(places, start=1)
-        ]
+        fused = self.shelf.fused([taken[place][1] for place in places])
+        results = []
+        for rank, (place, one) in enumerate(zip(places, fused, strict=True), start=1):
+            _, song, score, point = taken[place]
+            on_the_way = (steps[place], k, target)
+            results.append(_result(rank, song, score, one, point, language, on_the_way))
+        return results
 
-    def _result(
-        self,
-        rank: int,
-        song: Song,
-        score: float,
-        searched: Vector,
-        language: Language,
-        step: tuple[int, int, int] | None,
-    ) -> Recommendation:
-        fused = self.shelf.fused(song)
-        return Recommendation(
-            rank=rank,
-            song=song,
-            score=min(max(score, 0.0), 1.0),
-            fused=fused,
-            why=reason(searched, fused, language, step=step),
-            searched=searched,
-            step=step,
-        )
+
+def _result(
+    rank: int,
+    song: Song,
+    score: float,
+    fused: Fused,
+    searched: Vector,
+    language: Language,
+    step: tuple[int, int, int] | None,
+) -> Recommendation:
+    return Recommendation(
+        rank=rank,
+        song=song,
+        score=min(max(score, 0.0), 1.0),
+        fused=fused,
+        why=reason(searched, fused, language, step=step),
+        searched=searched,
+        step=step,
+    )
 
 
 class _Search:
@@ -286,7 +291,9 @@ class _Search:
         """
         if self._mask is not None or self.wishes.same_top_first:
             return None
-        return self._index.query_many(points, k)
+        rows, scores = self._index.query_many(points, k)
+        self._shelf.songs(np.unique(rows[:, :_LIKELY]).tolist())  # read together, and kept
+        return rows, scores
 
     def nearest(
         self,

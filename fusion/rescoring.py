@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from data_prep.errors import CatalogueError
+from data_prep.errors import CatalogueError, InputError
 from data_prep.song import STAGES, Stage, StageVector
 from data_prep.taxonomy import N_EMOTIONS
 from fusion.combination import Fused, FusedMany, fuse, fuse_many
@@ -141,6 +141,21 @@ def fused_song(song: Song, settings: FusionSettings) -> Fused:
         song.audio.distribution if song.audio is not None else None,
         settings,
     )
+
+
+def fused_songs(songs: Sequence[Song], settings: FusionSettings) -> list[Fused]:
+    """Fuse the stored branch answers of songs, all of them at once; as :func:`fused_song`."""
+    if not songs:
+        return []
+    branches = np.full((2, len(songs), N_EMOTIONS), np.nan, dtype=np.float32)
+    for row, song in enumerate(songs):
+        if song.lyrics is None and song.audio is None:
+            raise InputError(f"nothing is known of the emotion of the song {song.id!r}")
+        for branch, stage in enumerate((song.lyrics, song.audio)):
+            if stage is not None:
+                branches[branch, row] = stage.distribution
+    many = fuse_many(branches[0], branches[1], settings)
+    return [many.song(row) for row in range(len(songs))]
 
 
 def song_vectors(songs: Sequence[Song], settings: FusionSettings) -> NDArray[np.float32]:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from data_prep.errors import MaeumError
 from fusion.combination import Fused, fuse_many
 from fusion.hygiene import Hygiene, SongName, hygiene_of
-from fusion.rescoring import fused_song, song_vectors
+from fusion.rescoring import fused_songs, song_vectors
 from fusion.search import SimilarityIndex
 from fusion.settings import FusionSettings
 from fusion.similarity import SimilarityName
@@ -61,8 +61,8 @@ class Shelf(Protocol):
     def songs(self, rows: Sequence[int]) -> list[Song | None]:
         """Songs of rows; ``None`` for one that is not there any more."""
 
-    def fused(self, song: Song) -> Fused:
-        """A song's fused answer, with its calibrated branches."""
+    def fused(self, songs: Sequence[Song]) -> list[Fused]:
+        """Fused answers of songs, with their calibrated branches."""
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""
@@ -108,9 +108,9 @@ class ListShelf:
         """Songs of rows."""
         return [self._songs[row] for row in rows]
 
-    def fused(self, song: Song) -> Fused:
-        """A song's fused answer, with its calibrated branches."""
-        return fused_song(song, self.settings)
+    def fused(self, songs: Sequence[Song]) -> list[Fused]:
+        """Fused answers of songs, with their calibrated branches."""
+        return fused_songs(songs, self.settings)
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""
@@ -208,17 +208,21 @@ class CatalogueShelf:
                 self._kept.update(read)
         return [shown[row] for row in rows]
 
-    def fused(self, song: Song) -> Fused:
-        """A song's fused answer, with its calibrated branches."""
+    def fused(self, songs: Sequence[Song]) -> list[Fused]:
+        """Fused answers of songs, with their calibrated branches."""
         if self._kept is None:
-            return fused_song(song, self.settings)
-        known, found = self._fused, self._fused.get(song.id)
-        if found is None or found[0] is not song:
-            found = song, fused_song(song, self.settings)
-            if len(known) >= MOST_SONGS_KEPT:
-                self._fused = known = {}  # others may be reading the old one
-            known[song.id] = found
-        return found[1]
+            return fused_songs(songs, self.settings)
+        known = self._fused
+        found = {song.id: known[song.id] for song in songs if song.id in known}
+        new = [song for song in songs if song.id not in found or found[song.id][0] is not song]
+        if new:
+            made = zip(new, fused_songs(new, self.settings), strict=True)
+            read = {song.id: (song, fused) for song, fused in made}
+            found |= read
+            if len(known) + len(read) > MOST_SONGS_KEPT:
+                self._fused = {}  # others may be reading the old one
+            self._fused.update(read)
+        return [found[song.id][1] for song in songs]
 
     def mask(self, where: SongFilter) -> NDArray[np.bool_]:
         """Which rows pass a filter: (n,)."""

@@ -131,7 +131,7 @@ def run_service(
         lyrics_folder=model_lyrics,
         audio_folder=model_audio,
         timeout_s=options.sound_s,
-        niceness=10,
+        niceness=19,
     ) as pool:
         sound = PooledSound(pool, folder_hash(model_audio or EMBEDDED))
         analyser = SongAnalyser(
