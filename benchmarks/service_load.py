@@ -1,5 +1,7 @@
 """Load: fifty clients that ask for moods without a pause, while five upload songs.
 
+A client that is told "busy" comes back after the time that it was told.
+
 ``python -m benchmarks.service_load`` starts ``maeum serve`` as a process of its own, asks it over
 kept connections, and says what the clients saw: percentiles, refusals, failures, and the memory
 of the service at the start, in the middle and at the end. The clients run on the same cores as
@@ -27,6 +29,7 @@ from typing import Final
 
 import numpy as np
 
+from app.service.limits import RETRY_AFTER_S
 from benchmarks.indexing_speed import memory_mb
 from benchmarks.measurement import SEED, Measurement
 from benchmarks.rescoring_speed import write_catalogue
@@ -155,6 +158,8 @@ async def _moods(
         _note(seen, "mood", status, content)
         if start >= begin and status == 200:
             seen.mood_ms.append(took)
+        if status == 503:
+            await asyncio.sleep(RETRY_AFTER_S)
     writer.close()
 
 
@@ -174,7 +179,7 @@ async def _songs(port: int, song: Path, seen: Seen, begin: float, end: float) ->
         if start >= begin and status == 200:
             seen.song_ms.append(1000.0 * (time.perf_counter() - start))
         if status == 503:
-            await asyncio.sleep(1.0)
+            await asyncio.sleep(RETRY_AFTER_S)
     writer.close()
 
 

@@ -43,7 +43,7 @@ def serve(
     ] = 1,
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, help="Questions that may wait; more are told 'busy'.")
-    ] = 100,
+    ] = 20,
     allow_origin: Annotated[
         list[str] | None,
         typer.Option("--allow-origin", metavar="URL", help="Another web page that may ask (CORS)."),
@@ -131,7 +131,7 @@ def run_service(
         lyrics_folder=model_lyrics,
         audio_folder=model_audio,
         timeout_s=options.sound_s,
-        niceness=19,
+        niceness=10,
     ) as pool:
         sound = PooledSound(pool, folder_hash(model_audio or EMBEDDED))
         analyser = SongAnalyser(

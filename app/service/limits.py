@@ -14,7 +14,7 @@ from data_prep.errors import MaeumError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-RETRY_AFTER_S: Final = 2
+RETRY_AFTER_S: Final = 1
 
 _T = TypeVar("_T")
 

@@ -30,7 +30,8 @@ class ServiceOptions:
     sound_workers
         Processes that read recordings.
     waiting
-        Questions that may wait before further ones are turned away.
+        Questions that may wait before further ones are turned away: the more, the longer an
+        answer takes when many ask.
     origins
         Other web pages that may ask from a browser (CORS).
     files
@@ -52,7 +53,7 @@ class ServiceOptions:
     max_minutes: float = 60.0
     sound_s: float = 60.0
     sound_workers: int = 1
-    waiting: int = 100
+    waiting: int = 16
     origins: tuple[str, ...] = ()
     files: bool = False
     mcp: bool = False
