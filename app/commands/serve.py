@@ -43,7 +43,7 @@ def serve(
     ] = 1,
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, help="Questions that may wait; more are told 'busy'.")
-    ] = 20,
+    ] = 16,
     allow_origin: Annotated[
         list[str] | None,
         typer.Option("--allow-origin", metavar="URL", help="Another web page that may ask (CORS)."),
