@@ -274,7 +274,8 @@ def _judgements(parts: Parts, language: gr.Radio) -> gr.Checkbox:
         gr.Info(text(as_language(wanted), "forgotten", count=deleted))
 
     learns.input(lambda chosen: chosen, [learns], [parts.learns], queue=False, **QUIET)
-    forget.click(forgotten, [parts.listener, language], None, queue=False, **QUIET)
+    # gr.Info comes through the queue
+    forget.click(forgotten, [parts.listener, language], None, **QUIET)
     return learns
 
 

@@ -172,7 +172,7 @@ def test_judgements_are_kept_and_taken_back(open_page: Open, answers: Answers) -
         page.wait_for_timeout(300)
         (kept,) = [row for row in answers.feedback.rows() if row["song"] == song]
         assert kept["verdict"] == -1
-        looked.ask("I miss her so much ")
+        looked.ask("I really miss her so much")
         songs = [
             each.get_attribute("data-song")
             for each in page.locator("#maeum-mood-answer .maeum-card[data-song]").all()
