@@ -488,6 +488,11 @@ class Catalogue:
                 yield connection
         except (sa.exc.DBAPIError, sqlite3.Error) as error:
             raise CatalogueError(f"{self.name}: {explain(error)}") from error
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise InputError(
+                f"a value is nothing that a catalogue holds: {error}; expected years of four "
+                "digits and text in UTF-8"
+            ) from error
 
     # The schema.
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.resources import files
 from pathlib import Path
@@ -197,9 +198,23 @@ class FusionSettings:
             raise InputError(f"{where} are not fusion settings: {error!r}") from error
 
     def save(self, path: Path) -> None:
-        """Write the settings as JSON."""
+        """Write the settings as JSON, whole or not at all.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be written.
+        """
         text = json.dumps(self.to_dict(), ensure_ascii=False, indent=1)
-        path.write_text(text + "\n", encoding="utf-8")
+        new = path.with_name(f".{path.name}.new")
+        try:
+            new.write_text(text + "\n", encoding="utf-8")
+            new.replace(path)
+        except OSError as error:
+            with suppress(OSError):
+                new.unlink()
+            reason = error.strerror or error
+            raise InputError(f"the settings cannot be written to {path}: {reason}") from error
 
     @classmethod
     def load(cls, path: Path | None = None) -> FusionSettings:

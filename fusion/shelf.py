@@ -307,10 +307,11 @@ class CatalogueShelf:
         try:
             numbers = np.load(folder / _NUMBERS, mmap_mode="r", allow_pickle=False)
             index = SimilarityIndex.load(folder / "index", verify=False)
-        except (MaeumError, OSError, ValueError):
+        except (MaeumError, OSError, ValueError, EOFError, KeyError):
             shutil.rmtree(folder, ignore_errors=True)  # damaged: made again
             return None
-        if len(numbers) != len(index) or index.measure != similarity:
+        fits = numbers.shape == (len(index),) and numbers.dtype == np.int64
+        if not fits or index.measure != similarity:
             return None
         self._indexes[similarity] = index
         return cast("NDArray[np.int64]", numbers)

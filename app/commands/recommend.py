@@ -161,7 +161,9 @@ def recommend(
             results = recommender.like(like, wishes, language=spoken)
         if hygiene:
             typer.echo(str(shelf.hygiene()), err=True)
-    if m3u is not None:
+    if m3u is not None and not results:
+        typer.echo(f"no song was found: {m3u} is left as it was", err=True)
+    elif m3u is not None:
         from app.library.playlist import write_playlist
 
         write_playlist([result.song for result in results], m3u, absolute=absolute)

@@ -123,10 +123,12 @@ def train_fusion(
     if method is not None and table is None:
         raise InputError("--method goes with --table: a rule is learned from labelled songs")
     with needs_extra("train fusion"):
+        from app.atomic_file import check_writable
         from data_prep.catalogue import Catalogue
         from fusion.analysis import load_audio_predictor, load_lyric_predictor
         from fusion.fitting import fit_fusion
 
+        check_writable(out)  # before any song is read
         start = None
         if table is not None:
             from app.commands.weight_study import SongTableOptions, settings_of_table

@@ -288,3 +288,11 @@ def test_a_damaged_vector_of_the_first_schema_is_named(place: str, execute) -> N
     execute("UPDATE maeum_songs SET audio_made_by = NULL WHERE id = ?", [["Z"]])
     with Catalogue.open(place) as catalogue:
         assert catalogue.get(["Z"])[0].audio is None
+
+
+def test_filters_that_no_database_knows_are_input_errors(catalogue: Catalogue, place: str) -> None:
+    with pytest.raises((InputError, CatalogueError)):
+        catalogue.songs(SongFilter(year_from=10**20))
+    with pytest.raises((InputError, CatalogueError)):
+        catalogue.songs(SongFilter(genre="\udcff"))
+    assert catalogue.count() == len(IDS)

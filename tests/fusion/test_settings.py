@@ -150,3 +150,15 @@ def test_settings_of_the_first_version_are_read():
     assert settings.rule == Product(0.25, 1.0)
     assert settings.lyrics == BranchCalibration(2.0, (0.5, 0.1, 0.1, 0.1, 0.1, 0.1))
     assert FusionSettings.from_dict({"version": 1, "lyrics_weight": 0.3}).rule == Mean(0.3)
+
+
+def test_settings_are_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "fusion.json"
+    FusionSettings().save(path)
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="cannot be written"):
+        FusionSettings().save(tmp_path / "none" / "fusion.json")
+    path.with_name(".fusion.json.new").mkdir()
+    with pytest.raises(InputError, match="cannot be written"):
+        FusionSettings(abstain_below=0.5).save(path)
+    assert path.read_bytes() == before
