@@ -100,12 +100,16 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
             *(view.draw(value, wanted) for view, value in zip(views, values, strict=True)),
         ]
 
+    # What is empty at first says nothing: whoever was quick keeps what came meanwhile.
+    empty = [view for view in views if view.draw(None, "ko")]
+    beginning = [item.component for item in parts.translated] + [v.component for v in empty]
+
     def start(saved_language: str, name: str, learns: bool, request: gr.Request) -> list[Any]:
         asked = request.query_params.get("lang") or saved_language
         wanted = as_language(asked or language_of(request.headers.get("accept-language")))
         listener = known_or_new(name)
-        drawn = in_language(wanted, (None,) * len(views))
-        return [wanted, listener, learns, *drawn]
+        told = [item.update(wanted) for item in parts.translated]
+        return [wanted, listener, learns, *told, *(v.draw(None, wanted) for v in empty)]
 
     def switch(wanted: str, *values: Any) -> list[Any]:
         return [wanted, *in_language(as_language(wanted), values)]
@@ -113,7 +117,7 @@ def _lay_out(page: gr.Blocks, parts: Parts) -> None:
     page.load(
         start,
         [saved, parts.listener, parts.learns],
-        [language, parts.listener, learns, *shown],
+        [language, parts.listener, learns, *beginning],
         queue=False,
         **QUIET,
     ).then(None, [language], None, js=_SET_LANGUAGE, api_visibility="private")

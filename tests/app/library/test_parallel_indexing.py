@@ -82,8 +82,10 @@ def test_what_is_killed_ten_times_makes_the_same_catalogue(
 
 
 def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(music: Path, tmp_path: Path) -> None:
-    place = tmp_path / "songs.db"
-    process = start(music, place, stderr=subprocess.PIPE)
+    place, many = tmp_path / "songs.db", tmp_path / "many.csv"
+    lines = [f"{i},눈물이 나는 밤 {i}번째" for i in range(20_000)]
+    many.write_text("\n".join(["id,text", *lines]) + "\n", encoding="utf-8")
+    process = start(music, place, many, stderr=subprocess.PIPE)
     while not songs_of(place):
         assert process.poll() is None
     process.send_signal(signal.SIGINT)
@@ -92,13 +94,16 @@ def test_ctrl_c_keeps_what_was_done_and_leaves_no_process(music: Path, tmp_path:
     assert process.wait() == 130
     assert "run the same command again" in told
     assert "Traceback" not in told
-    assert 0 < songs_of(place) < N_SONGS + 150
+    assert 0 < songs_of(place) < N_SONGS + 20_000
     left = subprocess.run(["pgrep", "-P", str(process.pid)], check=False, capture_output=True)
     assert left.stdout == b""
 
 
-def start(music: Path, place: Path, **settings: object) -> subprocess.Popen[str]:
-    arguments = ["index", str(music), str(music / "words.csv"), "--catalogue", str(place)]
+def start(
+    music: Path, place: Path, words: Path | None = None, **settings: object
+) -> subprocess.Popen[str]:
+    table = words or music / "words.csv"
+    arguments = ["index", str(music), str(table), "--catalogue", str(place)]
     return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
         [sys.executable, "-m", "app.cli", *arguments, "--workers", "2"],
         cwd=ROOT,

@@ -85,8 +85,9 @@ def address(answers: Answers) -> Iterator[str]:
         yield found
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
+    """Ends with its tests: while it runs, this thread has a loop that others must not find."""
     if CHROMIUM is None:
         pytest.skip("there is no chromium: apt-get install chromium")
     playwright = pytest.importorskip("playwright.sync_api")
@@ -155,7 +156,7 @@ def open_page(browser: Any, address: str) -> Open:
         looked.page.get_by_role("heading", name=heading).wait_for(timeout=30_000)
         looked.page.wait_for_function(
             "([language, title]) => document.documentElement.lang === language"
-            " && document.title === title",
+            " && document.title === title && localStorage.getItem('maeum-listener') !== null",
             arg=[language, text(language, "page_title")],
         )
         yield looked
