@@ -51,6 +51,8 @@ __all__ = [
 
 VARIABLE: Final = "MAEUM_CATALOGUE"
 
+_JUDGEMENTS: Final = "maeum_feedback"  # tables that lie beside a catalogue's, or before them
+
 
 class _Transaction(threading.local):
     """The write transaction that the present thread is in."""
@@ -502,7 +504,8 @@ class Catalogue:
             names = _table_names(connection)
             if tables.meta_table.name in names:
                 return tables.meta_facts(connection, tables.OWN_KEYS).get("schema_version")
-        foreign = bool(names) and self._place.engine.dialect.name == "sqlite"
+        others = [name for name in names if not name.startswith(_JUDGEMENTS)]
+        foreign = bool(others) and self._place.engine.dialect.name == "sqlite"
         if foreign or not create:
             what = "is a database of something else" if foreign else "holds no catalogue"
             raise CatalogueError(

@@ -2,7 +2,8 @@
 
 A version is what decides a list: the fusion settings, the version of maeum, and what the list
 was for. Shares have Wilson's interval (1927), which counts every judgement as one of its own;
-where few listeners gave most of them, that is said, as the interval is then too narrow.
+where few listeners gave most of them, that is said, as the interval is then too narrow, and no
+difference is called one that can be told.
 """
 
 from __future__ import annotations
@@ -130,12 +131,21 @@ class Report:
                 for each in self.versions
             ],
             "ranks": {
-                str(rank): {"judged": share.judged, "share": share.value}
+                str(rank): {
+                    "judged": share.judged,
+                    "share": share.value,
+                    "interval": list(share.interval),
+                }
                 for rank, share in self.ranks.items()
             },
             "difference": None if newest is None else _difference(*newest),
             "published": [
-                {"name": name, "share": liked / judged, "judged": judged}
+                {
+                    "name": name,
+                    "share": liked / judged,
+                    "judged": judged,
+                    "interval": list(Share(liked, judged).interval),
+                }
                 for name, liked, judged in PUBLISHED
             ],
         }
@@ -161,7 +171,13 @@ class Report:
         if newest is not None:
             found = _difference(*newest)
             low, high = found["interval"]
-            said = "that can be told" if found["can_be_told"] else "which cannot be told apart"
+            said = (
+                "that can be told"
+                if found["can_be_told"]
+                else "of which nothing can be told: few listeners gave most of it"
+                if found["rests_on_few"]
+                else "which cannot be told apart"
+            )
             lines += [
                 "",
                 f"{newest[0].name} less {newest[1].name}: {found['difference']:+.1%} "
@@ -207,12 +223,14 @@ def report_of(rows: Iterable[dict[str, Any]]) -> Report:
 
 def _difference(newer: Satisfaction, older: Satisfaction) -> dict[str, Any]:
     difference, (low, high) = newer.share.less(older.share)
+    few = newer.rests_on_few or older.rests_on_few
     return {
         "of": newer.name,
         "less": older.name,
         "difference": difference,
         "interval": [low, high],
-        "can_be_told": low > 0.0 or high < 0.0,
+        "rests_on_few": few,
+        "can_be_told": not few and (low > 0.0 or high < 0.0),
     }
 
 

@@ -84,6 +84,8 @@ class ShownList:
                 raise ValueError("too long")
             padded = token + "=" * (-len(token) % 4)
             signed = base64.b64decode(padded.encode("ascii"), b"-_", validate=True)
+            if base64.urlsafe_b64encode(signed).decode("ascii").rstrip("=") != token:
+                raise ValueError("another spelling: a list would be judged twice")
             signature, packed = signed[:_SIGNATURE_BYTES], signed[_SIGNATURE_BYTES:]
             if not hmac.compare_digest(signature, _signature(packed, secret)):
                 raise ValueError("signed by another")

@@ -42,6 +42,18 @@ ROWS_AT_ONCE: Final = 1_000
 _SECRET_KEY: Final = "secret"
 _SECRET_BYTES: Final = 32
 
+_MAY_KEEP: Final = sa.text(
+    "SELECT current_setting('transaction_read_only') = 'off'"
+    " AND CASE WHEN to_regclass('maeum_feedback') IS NULL"
+    " THEN has_schema_privilege(current_schema(), 'CREATE')"
+    " ELSE has_table_privilege('maeum_feedback', 'SELECT')"
+    " AND has_table_privilege('maeum_feedback', 'INSERT')"
+    " AND has_table_privilege('maeum_feedback', 'UPDATE')"
+    " AND has_table_privilege('maeum_feedback', 'DELETE')"
+    " AND has_table_privilege('maeum_feedback_facts', 'SELECT')"
+    " AND has_table_privilege('maeum_feedback_facts', 'INSERT') END"
+)
+
 Sign = Literal[1, -1]
 
 _metadata = sa.MetaData()
@@ -123,7 +135,7 @@ class FeedbackStore:
         if "://" not in catalogue and _is_demo(catalogue):
             return cls(_own_place())
         place = place_of(catalogue, create=False, read_only=False)
-        if not place.is_writable:
+        if not (place.is_writable and _may_keep(place)):
             place.engine.dispose()
             place = _own_place()
         return cls(place)
@@ -197,7 +209,7 @@ class FeedbackStore:
                 "version": version("maeum"),
             }
             statement = insert_of(connection)(_judgements)
-            new = {name: statement.excluded[name] for name in ("judged_at", "verdict")}
+            new = {name: statement.excluded[name] for name in ("judged_at", "verdict", "version")}
             connection.execute(
                 statement.on_conflict_do_update(index_elements=["list", "song"], set_=new), row
             )
@@ -303,6 +315,17 @@ def _is_demo(catalogue: str) -> bool:
         return Path(catalogue).expanduser().samefile(DEMO_CATALOGUE)
     except OSError:
         return False
+
+
+def _may_keep(place: Place) -> bool:
+    """Whether this user may keep judgements where the catalogue is; servers are asked."""
+    if place.engine.dialect.name != "postgresql":
+        return True
+    try:
+        with place.engine.connect() as connection:
+            return bool(connection.execute(_MAY_KEEP).scalar_one())
+    except sa.exc.DBAPIError as error:
+        raise CatalogueError(f"{place.name}: {explain(error)}") from error
 
 
 def _own_place() -> Place:

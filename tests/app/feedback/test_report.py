@@ -74,6 +74,18 @@ def test_versions_are_told_apart_and_compared_with_the_one_before() -> None:
     assert "published, third version" in text
 
 
+def test_one_listener_tells_nothing_of_others() -> None:
+    rows = [row(verdict=-1)] * 60
+    rows += [row(fusion="new", judged_at="2026-02-01T00:00:00+00:00")] * 60
+    report = report_of(rows)
+    found = report.to_json()["difference"]
+    assert found["interval"][0] > 0.0
+    assert (found["rests_on_few"], found["can_be_told"]) == (True, False)
+    assert "few listeners gave most of it" in "\n".join(report.lines())
+    published = report.to_json()["published"][2]
+    assert published["interval"] == pytest.approx(Share(67, 100).interval)
+
+
 @pytest.fixture
 def catalogue(tmp_path: Path) -> str:
     path = str(tmp_path / "songs.db")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import sqlalchemy as sa
 
 from app.demo import DEMO_CATALOGUE
 from app.feedback.listening import taste_of
@@ -17,6 +18,8 @@ from data_prep.catalogue import Catalogue, Song, StageVector
 from data_prep.errors import InputError
 from fusion.settings import FusionSettings
 from fusion.shelf import CatalogueShelf
+from tests.data_prep.old_catalogue import write_old_catalogue
+from tests.postgresql_server import new_database
 
 LISTENER, OTHER = "a" * 16, "b" * 20
 QUERY = np.array([0.1, 0.1, 0.1, 0.5, 0.1, 0.1], dtype=np.float32)
@@ -117,13 +120,13 @@ def test_many_judge_at_once(store: FeedbackStore) -> None:
         except Exception as error:
             failures.append(error)
 
-    threads = [threading.Thread(target=judge, args=[i]) for i in range(20)]
+    threads = [threading.Thread(target=judge, args=[i]) for i in range(50)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert failures == []
-    assert store.count() == 40
+    assert store.count() == 100
 
 
 def test_the_demo_is_never_written_to(tmp_path: Path, monkeypatch) -> None:
@@ -156,3 +159,69 @@ def test_nothing_that_a_person_wrote_is_in_the_database(store: FeedbackStore) ->
         "version", "list",
     }  # fmt: skip
     json.dumps(row)
+
+
+def test_a_list_is_judged_once_however_its_token_is_spelt(store: FeedbackStore) -> None:
+    tokens = (store.token(shown(f"listener-{i:08}")) for i in range(500))
+    token = next(each for each in tokens if {"-", "_"} & set(each[:16]))
+    store.judge(token, "1", 1)
+    with pytest.raises(InputError, match="not known here"):
+        store.judge(token.replace("-", "+").replace("_", "/"), "1", 1)
+    assert store.count() == 1
+
+
+def test_a_judgement_that_is_replaced_is_of_the_version_then(
+    store: FeedbackStore, monkeypatch
+) -> None:
+    token = store.token(shown())
+    for release, verdict in (("1", 1), ("2", -1)):
+        monkeypatch.setattr("app.feedback.store.version", lambda _, release=release: release)
+        store.judge(token, "1", verdict)
+    (row,) = store.rows()
+    assert (row["version"], row["verdict"]) == ("2", -1)
+
+
+def test_judgements_survive_a_migration(place: str, execute) -> None:
+    write_old_catalogue(execute, [Song("1", lyrics=StageVector(QUERY, "test"))], {})
+    with FeedbackStore.open(place) as store:
+        token = store.token(shown())
+        store.judge(token, "1", 1)
+    Catalogue.open(place).close()
+    with FeedbackStore.open(place) as store:
+        store.judge(token, "2", -1)
+        assert [(v.song, v.sign) for v in store.verdicts(LISTENER)] == [("1", 1), ("2", -1)]
+
+
+def test_a_catalogue_is_made_beside_judgements(place: str) -> None:
+    if "://" not in place:
+        Path(place).touch()
+    with FeedbackStore.open(place) as store:
+        store.judge(store.token(shown()), "1", 1)
+    with Catalogue.open(place, create=True) as catalogue:
+        assert catalogue.count() == 0
+    with FeedbackStore.open(place) as store:
+        assert store.count() == 1
+
+
+def test_who_may_only_read_a_server_keeps_judgements_at_home(
+    server: str, tmp_path: Path, monkeypatch
+) -> None:
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    place = new_database(server)
+    Catalogue.open(place, create=True).close()
+    engine = sa.create_engine(place)
+    with engine.begin() as connection:
+        connection.exec_driver_sql("CREATE ROLE reader LOGIN")
+        connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO reader")
+    try:
+        reader = sa.make_url(place).set(username="reader").render_as_string(hide_password=False)
+        with FeedbackStore.open(reader) as store:
+            store.judge(store.token(shown()), "1", 1)
+            assert Path(store.name) == tmp_path / "maeum" / "feedback.db"
+        with FeedbackStore.open(place) as store:
+            assert store.count() == 0
+    finally:
+        with engine.begin() as connection:
+            connection.exec_driver_sql("DROP OWNED BY reader")
+            connection.exec_driver_sql("DROP ROLE reader")
+        engine.dispose()
