@@ -86,10 +86,9 @@ def analyse(text: str | None = None, audio: Path | str | None = None) -> Analysi
     InputError
         If nothing is given, or nothing of it can be read.
     """
-    from app.tables.table import is_sentence
+    from app.tables.table import is_mood
 
-    as_mood = text is not None and audio is None and is_sentence(text)
-    return _analyser().analyse(text, audio, as_mood=as_mood)
+    return _analyser().analyse(text, audio, as_mood=is_mood(text, audio))
 
 
 def recommend(

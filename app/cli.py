@@ -171,10 +171,10 @@ def analyse(
     if text is None and lyrics is None and audio is None:
         raise InputError("nothing to analyse: give --text, --lyrics, --audio or --table")
 
-    from app.tables.table import is_sentence
+    from app.tables.table import is_mood
 
     analyser = analyser_of(model_lyrics, model_audio, fusion)
-    as_mood = text is not None and audio is None and is_sentence(text)
+    as_mood = is_mood(text, audio)
     if lyrics is not None:
         from app.library.lyric_files import read_lyric_file
 

@@ -49,15 +49,6 @@ class Pending(Protocol[_T_co]):
     def done(self) -> bool:
         """Whether the answer is there, or will never be."""
 
-    def running(self) -> bool:
-        """Whether it is being read now."""
-
-    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
-        """Have something called, with this, when it is done."""
-
-    def cancel(self) -> bool:
-        """Give it up; what is being read is ended."""
-
 
 class ReadingPool:
     """Processes that read words and sound. A context manager that ends them.
@@ -190,6 +181,19 @@ def outcome(pending: Pending[_T]) -> _T:
         raise InputError("reading it was given up") from error
 
 
+def read_each(
+    analyser: SongAnalyser, texts: Sequence[str], *, as_mood: bool = False
+) -> list[LyricReading | InputError]:
+    """Read texts in this process: for each its reading, or what is wrong with it."""
+    readings: list[LyricReading | InputError] = []
+    for text in texts:
+        try:
+            readings.append(analyser.read_words(text, as_mood=as_mood))
+        except InputError as error:
+            readings.append(error)
+    return readings
+
+
 def usable_cores() -> int:
     """Cores that this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -234,10 +238,4 @@ def _read_log_mel(log_mel: NDArray[np.floating]) -> AudioReading:
 
 def _read_words(texts: list[str], as_mood: bool) -> list[LyricReading | InputError]:
     assert _analyser is not None, "the process has begun"
-    readings: list[LyricReading | InputError] = []
-    for text in texts:
-        try:
-            readings.append(_analyser.read_words(text, as_mood=as_mood))
-        except InputError as error:
-            readings.append(error)
-    return readings
+    return read_each(_analyser, texts, as_mood=as_mood)

@@ -13,7 +13,6 @@ kept waiting. ``sqlalchemy.orm`` is not imported: it would double the start-up t
 from __future__ import annotations
 
 import os
-import sqlite3
 import sys
 import threading
 from collections.abc import Collection, Iterable, Iterator
@@ -29,7 +28,7 @@ from numpy.typing import NDArray
 from data_prep import catalogue_files, catalogue_songs, catalogue_vectors
 from data_prep import catalogue_tables as tables
 from data_prep.catalogue_migration import OLD_VERSIONS, migrate
-from data_prep.catalogue_place import Place, explain, place_of
+from data_prep.catalogue_place import Place, place_of
 from data_prep.catalogue_vectors import SongVectors
 from data_prep.errors import CatalogueError, InputError
 from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector, fold
@@ -204,10 +203,7 @@ class Catalogue:
 
     def number_of(self, song_id: str) -> int | None:
         """Number of a song by its id; ``None`` if it is not there."""
-        query = sa.select(tables.song_table.c.number).where(tables.song_table.c.id == song_id)
-        with self._reading() as connection:
-            number = connection.execute(query).scalar_one_or_none()
-        return None if number is None else int(number)
+        return self.numbers_of([song_id]).get(song_id)
 
     def numbers_of(self, ids: Iterable[str]) -> dict[str, int]:
         """Song id → its number, of those that are there."""
@@ -450,7 +446,7 @@ class Catalogue:
         if self._transaction.connection is not None:
             yield self._transaction.connection
         else:
-            with self._connection(write=False) as connection:
+            with self._place.connection(write=False) as connection:
                 yield connection
 
     @contextmanager
@@ -462,7 +458,7 @@ class Catalogue:
         if held.connection is not None:
             yield held.connection
             return
-        with self._connection(write=True) as connection:
+        with self._place.connection(write=True) as connection:
             held.connection, held.has_changed = connection, False
             try:
                 yield connection
@@ -477,24 +473,6 @@ class Catalogue:
                 tables.renew_revision(connection)
                 self._transaction.has_changed = True
             yield connection
-
-    @contextmanager
-    def _connection(self, *, write: bool) -> Iterator[sa.Connection]:
-        """A connection in a transaction; failures of the database become CatalogueErrors."""
-        try:
-            with (
-                self._place.engine.connect() as plain,
-                plain.execution_options(maeum_write=write) as connection,
-                connection.begin(),
-            ):
-                yield connection
-        except (sa.exc.DBAPIError, sqlite3.Error) as error:
-            raise CatalogueError(f"{self.name}: {explain(error)}") from error
-        except (OverflowError, UnicodeEncodeError) as error:
-            raise InputError(
-                f"a value is nothing that a catalogue holds: {error}; expected years of four "
-                "digits and text in UTF-8"
-            ) from error
 
     # The schema.
 

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +20,7 @@ from urllib.parse import quote
 
 import sqlalchemy as sa
 
-from data_prep.errors import CatalogueError
+from data_prep.errors import CatalogueError, InputError
 
 BUSY_S: Final = 30.0
 
@@ -52,6 +53,32 @@ class Place:
         if self.path is None:
             return True
         return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+
+    @contextmanager
+    def connection(self, *, write: bool) -> Iterator[sa.Connection]:
+        """A connection in a transaction.
+
+        Raises
+        ------
+        CatalogueError
+            If the database fails; says what that means here.
+        InputError
+            If a value is nothing that a database holds.
+        """
+        try:
+            with (
+                self.engine.connect() as plain,
+                plain.execution_options(maeum_write=write) as connection,
+                connection.begin(),
+            ):
+                yield connection
+        except (sa.exc.DBAPIError, sqlite3.Error) as error:
+            raise CatalogueError(f"{self.name}: {explain(error)}") from error
+        except (OverflowError, UnicodeEncodeError) as error:
+            raise InputError(
+                f"a value is nothing that a catalogue holds: {error}; expected years of four "
+                "digits and text in UTF-8"
+            ) from error
 
     def settle(self) -> None:
         """Put the log of a file into it, after all connections of this place are closed.

@@ -96,6 +96,11 @@ class SongFilter:
         if self.year_from and self.year_to and self.year_from > self.year_to:
             raise InputError(f"no year is from {self.year_from} on and up to {self.year_to}")
 
+    @property
+    def restricts(self) -> bool:
+        """Whether there is a song that it keeps out."""
+        return self != SongFilter()
+
     def accepts(self, song: Song) -> bool:
         """Whether a song passes: the same answer as :meth:`Catalogue.songs` gives."""
         return (

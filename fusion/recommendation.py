@@ -279,7 +279,8 @@ class _Search:
         self.wishes = wishes
         self._shelf = shelf
         self._index = shelf.index(wishes.similarity)
-        self._mask = None if wishes.where is None else shelf.mask(wishes.where)
+        where = wishes.where
+        self._mask = shelf.mask(where) if where is not None and where.restricts else None
         if wishes.hygiene:
             kept = shelf.hygiene().kept
             self._mask = kept if self._mask is None else self._mask & kept

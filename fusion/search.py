@@ -320,14 +320,7 @@ class SimilarityIndex:
         return np.repeat(owners, counts), rows, np.repeat(scores, counts)
 
     def _scan(self, query: NDArray[np.float64], k: int, rows: NDArray[np.intp]) -> Results:
-        best = np.empty(0, dtype=np.intp), np.empty(0)
-        for start in range(0, len(rows), _BLOCK):
-            some = rows[start : start + _BLOCK]
-            scores = self._score(query, self._vectors[some])
-            usable = np.isfinite(scores)
-            joined = np.append(best[0], some[usable]), np.append(best[1], scores[usable])
-            best = _best(*joined, k)
-        return best
+        return scan(self._vectors, query, k, rows, self._measure)
 
     def _strongest_of_rows(self) -> NDArray[np.int8]:
         if self._strongest is None:
@@ -427,6 +420,40 @@ def _needed(
     np.minimum.at(cut, sorted_owners[needed], sorted_scores[needed])
     wanted: NDArray[np.bool_] = scores >= cut[owners]
     return wanted
+
+
+def scan(
+    vectors: Vectors,
+    query: Vectors,
+    k: int,
+    rows: NDArray[np.intp] | None = None,
+    measure: SimilarityName = "cosine",
+) -> Results:
+    """The k most similar of some rows, by looking at each: for vectors that are searched once.
+
+    Parameters
+    ----------
+    vectors
+        Array (n, 6); a row that the measure cannot place is never returned.
+    query
+        (6,).
+    rows
+        Those looked at, ascending; all if ``None``.
+
+    Returns
+    -------
+    As from :meth:`SimilarityIndex.query`.
+    """
+    _, score = similarity(measure)
+    looked_at = np.arange(len(vectors)) if rows is None else rows
+    best = np.empty(0, dtype=np.intp), np.empty(0)
+    for start in range(0, len(looked_at), _BLOCK):
+        some = looked_at[start : start + _BLOCK]
+        scores = score(np.asarray(query, np.float64), vectors[some])
+        usable = np.isfinite(scores)
+        joined = np.append(best[0], some[usable]), np.append(best[1], scores[usable])
+        best = _best(*joined, k)
+    return best
 
 
 def _best(rows: NDArray[np.intp], scores: NDArray[np.float64], k: int) -> Results:

@@ -132,7 +132,7 @@ def recommend(
     )
     wishes = Wishes(
         k=k,
-        where=None if where == SongFilter() else where,
+        where=where,
         toward=toward,
         similarity=similarity,  # type: ignore[arg-type]  # one of MEASURES
         same_top_first=same_top_first,

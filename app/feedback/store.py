@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import secrets
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,9 +29,9 @@ from numpy.typing import NDArray
 from app.demo import DEMO_CATALOGUE
 from app.feedback.shown_list import ShownList
 from data_prep.catalogue import default_catalogue_path
-from data_prep.catalogue_place import Place, explain, place_of
+from data_prep.catalogue_place import Place, place_of
 from data_prep.catalogue_tables import insert_of
-from data_prep.errors import CatalogueError, InputError
+from data_prep.errors import InputError
 from data_prep.stored_vectors import decode, encode
 from data_prep.taxonomy import as_mapping
 
@@ -293,17 +292,10 @@ class FeedbackStore:
     @contextmanager
     def _connection(self, *, write: bool) -> Iterator[sa.Connection]:
         """A connection in a transaction; what it writes to is there."""
-        try:
-            with (
-                self._place.engine.connect() as plain,
-                plain.execution_options(maeum_write=write) as connection,
-                connection.begin(),
-            ):
-                if write and not self._is_made(connection):
-                    _metadata.create_all(connection)
-                yield connection
-        except (sa.exc.DBAPIError, sqlite3.Error) as error:
-            raise CatalogueError(f"{self.name}: {explain(error)}") from error
+        with self._place.connection(write=write) as connection:
+            if write and not self._is_made(connection):
+                _metadata.create_all(connection)
+            yield connection
 
 
 def _of(listener: str | None) -> list[sa.ColumnElement[bool]]:
@@ -321,11 +313,8 @@ def _may_keep(place: Place) -> bool:
     """Whether this user may keep judgements where the catalogue is; servers are asked."""
     if place.engine.dialect.name != "postgresql":
         return True
-    try:
-        with place.engine.connect() as connection:
-            return bool(connection.execute(_MAY_KEEP).scalar_one())
-    except sa.exc.DBAPIError as error:
-        raise CatalogueError(f"{place.name}: {explain(error)}") from error
+    with place.connection(write=False) as connection:
+        return bool(connection.execute(_MAY_KEEP).scalar_one())
 
 
 def _own_place() -> Place:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -156,13 +157,10 @@ class _Folder:
 
     def _fresh(self, file: PlacedFile) -> str:
         """An id that no song of the source has."""
-        name, number = f"{file.source}/{file.place}", 1
-        while True:
-            number += 1
-            found = hashlib.sha256(f"{name}\0{number}".encode()).hexdigest()[:16]
-            if found not in self._known:
-                self._known.add(found)
-                return found
+        ids = (id_of_place(file, number) for number in count(2))
+        found = next(song_id for song_id in ids if song_id not in self._known)
+        self._known.add(found)
+        return found
 
 
 def hash_of_file(path: Path) -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
-from app.reading_pool import Pending, outcome
+from app.reading_pool import Pending, outcome, read_each
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -47,17 +47,7 @@ class ReadHere:
 
     def words(self, texts: Sequence[str]) -> Pending[list[LyricReading | InputError]]:
         """Read texts: for each its reading, or what is wrong with it."""
-
-        def read() -> list[LyricReading | InputError]:
-            readings: list[LyricReading | InputError] = []
-            for text in texts:
-                try:
-                    readings.append(self._analyser.read_words(text))
-                except InputError as error:
-                    readings.append(error)
-            return readings
-
-        return _WhenAsked(read)
+        return _WhenAsked(lambda: read_each(self._analyser, texts))
 
     def sound(self, path: Path) -> Pending[AudioReading]:
         """Read a recording."""
@@ -81,18 +71,6 @@ class _WhenAsked(Generic[_T]):
     def done(self) -> bool:
         """It can be asked for at any time."""
         return True
-
-    def running(self) -> bool:
-        """It is not read before."""
-        return False
-
-    def cancel(self) -> bool:
-        """There is nothing to give up."""
-        return False
-
-    def add_done_callback(self, callback: Callable[[Any], object], /) -> None:
-        """It is there when it is asked for."""
-        callback(self)
 
 
 class WordBatch:

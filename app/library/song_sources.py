@@ -134,9 +134,11 @@ def _of_file(
     return SongSource(str(path), song_id, load, file)
 
 
-def id_of_place(file: PlacedFile) -> str:
-    """Id of the song that is found at a place first."""
+def id_of_place(file: PlacedFile, number: int = 1) -> str:
+    """Id of the song that is found at a place first, or of a later one by its number."""
     name = unicodedata.normalize("NFC", f"{file.source}/{file.place}")
+    if number > 1:
+        name += f"\0{number}"
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 

@@ -11,7 +11,8 @@ from typing import Any, Final
 import gradio as gr
 from gradio.events import api
 
-from app.page.cards import busy_card, empty_state, query_card
+from app.page.answering import Shown, answering
+from app.page.cards import empty_state, query_card
 from app.page.markup import escaped
 from app.page.parts import (
     DEFAULT_COUNT,
@@ -22,12 +23,11 @@ from app.page.parts import (
     Parts,
     View,
     brought_into_view,
-    known_or_new,
     lead,
     listener_of,
     plain,
 )
-from app.page.problems import PageError, check_words, problem
+from app.page.problems import PageError, check_words
 from app.page.song_cards import song_cards
 from app.page.texts import (
     EXAMPLES,
@@ -38,7 +38,7 @@ from app.page.texts import (
     text,
     translated,
 )
-from app.service.answers import MOST_SONGS, Answer, Answers
+from app.service.answers import MOST_SONGS, Answer, Answers, Listener
 from app.service.speech import SpeechReader
 from data_prep.catalogue import SongFilter
 from data_prep.errors import InputError, MaeumError
@@ -105,18 +105,12 @@ def mood_tab(parts: Parts, language: gr.Radio) -> tuple[View, gr.Checkbox]:
         name: str | None,
         learns: bool | None,
         *chosen: Any,
-    ) -> Iterator[tuple[str, Answer | None, str]]:
-        shown_in = as_language(wanted)
-        name = known_or_new(name)
-        yield busy_card(text(shown_in, "mood_busy")), None, name
-        try:
+    ) -> Iterator[Shown]:
+        def ask(listener: Listener | None) -> Answer:
             check_words(mood)
-            listener = listener_of(name, learns)
-            found = parts.answers.for_mood(mood, _wishes(*chosen), listener)
-        except Exception as error:  # every failure becomes a card; unexpected ones are logged
-            yield problem(error, shown_in), None, name
-            return
-        yield view(found, shown_in), found, name
+            return parts.answers.for_mood(mood, _wishes(*chosen), listener)
+
+        yield from answering(ask, view, as_language(wanted), name, learns, busy="mood_busy")
 
     asked: dict[str, Any] = {
         "fn": find,
@@ -298,7 +292,7 @@ def _recommend_endpoint(answers: Answers) -> Callable[..., dict[str, Any]]:
                 year_to=None if year_to is None else int(year_to),
                 genre=genre or None,
             )
-            wishes = Wishes(int(count), None if where == SongFilter() else where, toward or None)
+            wishes = Wishes(int(count), where, toward or None)
             answer = answers.for_mood(str(text), wishes)
             assert answer.analysis is not None, "a mood is analysed"
         except (MaeumError, TypeError, ValueError) as error:
@@ -334,7 +328,7 @@ def _wishes(
         has_lyrics=True if read == "lyrics" else None,
         has_audio=True if read == "audio" else None,
     )
-    return Wishes(int(count), None if where == SongFilter() else where, toward or None)
+    return Wishes(int(count), where, toward or None)
 
 
 def _year(typed: str | None) -> int | None:

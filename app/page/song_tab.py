@@ -10,7 +10,8 @@ from typing import Any, Final
 import gradio as gr
 
 from app.library.lyric_files import read_lyric_file
-from app.page.cards import busy_card, empty_state, reading_card
+from app.page.answering import Shown, answering
+from app.page.cards import empty_state, reading_card
 from app.page.markup import escaped
 from app.page.parts import (
     DEFAULT_COUNT,
@@ -21,15 +22,13 @@ from app.page.parts import (
     Parts,
     View,
     brought_into_view,
-    known_or_new,
     lead,
-    listener_of,
     plain,
 )
 from app.page.problems import PageError, check_words, problem
 from app.page.song_cards import song_cards
 from app.page.texts import Language, as_language, text
-from app.service.answers import Answer, Answers
+from app.service.answers import Answer, Answers, Listener
 from app.service.errors import without_folders
 from data_prep.errors import InputError, MaeumError
 from fusion.recommendation import Wishes
@@ -117,21 +116,15 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
         wanted: str,
         name: str | None,
         learns: bool | None,
-    ) -> Iterator[tuple[str, Answer | None, str]]:
-        shown_in = as_language(wanted)
-        name = known_or_new(name)
-        busy = "song_busy" if recording else "song_busy_lyrics"
-        yield busy_card(text(shown_in, busy)), None, name
-        try:
+    ) -> Iterator[Shown]:
+        def ask(listener: Listener | None) -> Answer:
             if recording is None and not (words or "").strip():
                 raise PageError("problem_empty_title", "problem_song_empty_text")
             check_words(words or "", is_needed=False)
-            listener = listener_of(name, learns)
-            found = parts.answers.for_song(recording, words, Wishes(DEFAULT_COUNT), listener)
-        except Exception as error:  # every failure becomes a card; unexpected ones are logged
-            yield problem(error, shown_in), None, name
-            return
-        yield view(found, shown_in), found, name
+            return parts.answers.for_song(recording, words, Wishes(DEFAULT_COUNT), listener)
+
+        busy = "song_busy" if recording else "song_busy_lyrics"
+        yield from answering(ask, view, as_language(wanted), name, learns, busy=busy)
 
     heard = go.click(
         listen,

@@ -14,7 +14,7 @@ from app.feedback.listening import taste_of
 from app.feedback.shown_list import Kind, ShownList, check_listener
 from app.feedback.store import FeedbackStore
 from app.service.songs import KeptSongs
-from app.tables.table import is_sentence
+from app.tables.table import is_mood
 from data_prep.catalogue import Catalogue, Song
 from data_prep.errors import InputError
 from fusion.analysis import Analysis, SongAnalyser
@@ -195,8 +195,7 @@ class Answers:
         A single sentence alone is read as a mood, as the command line does.
         """
         words = lyrics if lyrics and lyrics.strip() else None
-        as_mood = words is not None and audio is None and is_sentence(words)
-        return self._analyse(words, audio, as_mood=as_mood)
+        return self._analyse(words, audio, as_mood=is_mood(words, audio))
 
     def judge(self, token: str, song_id: str, verdict: int) -> None:
         """Keep what a listener says of a song; raises as :meth:`FeedbackStore.judge`."""

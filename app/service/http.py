@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import APIRouter, FastAPI, File, Form, Query, Request, Response, UploadFile
@@ -35,7 +35,6 @@ from data_prep.catalogue import Song, SongFilter
 from data_prep.errors import InputError
 from data_prep.taxonomy import as_mapping
 from fusion.recommendation import Wishes
-from fusion.rescoring import fused_song
 from lyrics_model.predictor import MAX_CHARACTERS
 
 PREFIX: Final = "/api/v1"
@@ -44,6 +43,10 @@ READS_AT_ONCE: Final = 4
 UPLOADS_WAITING: Final = 16
 MOST_LISTED: Final = 200
 
+_TOLD: Final = (
+    "id", "title", "artist", "album", "year", "genre", "language", "licence", "link", "source",
+    "missing_since",
+)  # fmt: skip
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _BODY_MARGIN: Final = 1_000_000
 _CHUNK: Final = 1 << 20
@@ -61,8 +64,6 @@ _FAILURES: Final[dict[int | str, dict[str, Any]]] = {
         504: "Reading took too long.",
     }.items()
 }
-
-_T = TypeVar("_T")
 
 Text = Annotated[str | None, Form(description="A mood, or lyrics with their line breaks.")]
 Recording = Annotated[UploadFile | None, File(description="A recording.")]
@@ -89,6 +90,7 @@ class Api:
         self._words = Gate(WORDS_AT_ONCE, options.waiting)
         self._sound = Gate(options.sound_workers, UPLOADS_WAITING)
         self._reads = Gate(READS_AT_ONCE, options.waiting)
+        self._known_paths: set[str] = set()
 
     def router(self) -> APIRouter:
         """All endpoints below ``PREFIX``."""
@@ -105,6 +107,7 @@ class Api:
         add("/feedback", self.judge, methods=["POST"], response_model=models.Kept)
         add("/feedback", self.judgements, response_model=models.Judgements)
         add("/feedback", self.forget, methods=["DELETE"], response_model=models.Deleted)
+        self._known_paths = {r.path for r in router.routes if isinstance(r, APIRoute)}
         # else the page, which is mounted behind, would answer in its own way
         add("/{rest:path}", self.nothing, methods=list(_METHODS), include_in_schema=False)
         return router
@@ -161,7 +164,7 @@ class Api:
             self._known(id)
             answer = self._answers.similar(id, wishes, by)
             assert answer.like is not None, "it was there"
-            return _listed(self._told(answer.like), answer)
+            return _listed(self._told([answer.like])[0], answer)
 
         return _json(await self._words.run(search))
 
@@ -182,13 +185,13 @@ class Api:
             catalogue = self._answers.songs.catalogue
             found = catalogue.page(where, search, offset=offset, limit=limit)
             total = self._answers.songs.count()
-            return {"total": total, "songs": [self._told(song) for song in found]}
+            return {"total": total, "songs": self._told(found)}
 
         return _json(await self._reads.run(read))
 
     async def song(self, id: SongId) -> Response:
         """One song."""
-        return _json(await self._reads.run(lambda: self._told(self._known(id))))
+        return _json(await self._reads.run(lambda: self._told([self._known(id)])[0]))
 
     async def map(self) -> Response:
         """The songs as points, as many as can be looked at."""
@@ -241,9 +244,7 @@ class Api:
 
     async def nothing(self, request: Request, rest: str) -> Response:
         """There is no such address, or not for that method."""
-        known = [route for route in self.router().routes if isinstance(route, APIRoute)]
-        is_known = any(route.path == f"{PREFIX}/{rest}" for route in known)
-        if is_known:
+        if f"{PREFIX}/{rest}" in self._known_paths:
             return failure("not_allowed", f"{PREFIX}/{rest} does not take {request.method}")
         raise UnknownError(f"there is nothing at {PREFIX}/{rest[:80]}")
 
@@ -272,20 +273,21 @@ class Api:
             raise UnknownError("no song of the catalogue has that id")
         return song
 
-    def _told(self, song: Song) -> dict[str, Any]:
-        settings = self._answers.songs.settings()
-        is_read = song.lyrics is not None or song.audio is not None
-        fused = fused_song(song, settings).distribution if is_read else None
-        is_playable = self._options.files and song.path is not None and song.missing_since is None
-        facts = (
-            "id", "title", "artist", "album", "year", "genre", "language", "licence", "link",
-            "source", "missing_since",
-        )  # fmt: skip
-        return {
-            **{name: getattr(song, name) for name in facts},
-            "fused": as_mapping(fused),
-            "playable": is_playable,
-        }
+    def _told(self, songs: list[Song]) -> list[dict[str, Any]]:
+        """Songs as they are told: facts, what they are fused to, whether they can be played."""
+        read = [song for song in songs if song.lyrics is not None or song.audio is not None]
+        answers = self._answers.songs.shelf().fused(read)
+        fused = {song.id: one.distribution for song, one in zip(read, answers, strict=True)}
+        return [
+            {
+                **{name: getattr(song, name) for name in _TOLD},
+                "fused": as_mapping(fused.get(song.id)),
+                "playable": self._options.files
+                and song.path is not None
+                and song.missing_since is None,
+            }
+            for song in songs
+        ]
 
     @asynccontextmanager
     async def _kept(self, upload: UploadFile) -> AsyncIterator[Path]:

@@ -1,7 +1,8 @@
 """Another way to mix words and sound, tried on a catalogue without changing it.
 
-The calibrated answers of both branches are kept as arrays; a rule combines and a scan searches
-them, so that a slider can be moved while one looks.
+The answers of both branches are kept as arrays, with what the catalogue's own rule makes of
+them; another rule combines and a scan searches them, so that a slider can be moved while one
+looks.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from data_prep.song import Song
 from data_prep.taxonomy import N_EMOTIONS
 from fusion.combination import fuse_many
 from fusion.rules import FusionRule
+from fusion.search import scan
 from fusion.settings import FusionSettings
 
 SHOWN = 10
@@ -61,9 +63,7 @@ class Laboratory:
     def __init__(self, songs: KeptSongs) -> None:
         self._songs = songs
         self._lock = threading.Lock()
-        self._revision = ""
-        self._lyrics = np.empty((0, N_EMOTIONS), np.float32)
-        self._audio = np.empty((0, N_EMOTIONS), np.float32)
+        self._kept: _Kept | None = None
 
     def trial(self, rule: FusionRule, query: NDArray[np.floating], k: int = SHOWN) -> Trial:
         """Mix by a rule, and search.
@@ -82,46 +82,57 @@ class Laboratory:
         CatalogueError
             If the catalogue cannot be read.
         """
-        shelf = self._songs.shelf()
-        with self._lock:
-            if self._revision != shelf.revision:
-                found = self._songs.catalogue.vectors(stages=("lyrics", "audio"))
-                gone = np.isin(found.numbers, self._songs.catalogue.missing())
-                self._lyrics, self._audio = found.lyrics, found.audio
-                self._lyrics[gone] = self._audio[gone] = np.nan
-                self._numbers = found.numbers
-                self._revision = shelf.revision
-            lyrics, audio, numbers = self._lyrics, self._audio, self._numbers
-        settings = replace(shelf.settings, rule=rule)
-        now = fuse_many(lyrics, audio, shelf.settings).distribution
-        then = fuse_many(lyrics, audio, settings).distribution
-        rows = [nearest(vectors, query, k) for vectors in (now, then)]
-        songs = self._songs.catalogue.numbered(numbers[np.concatenate(rows)].tolist())
+        kept = self._as_now()
+        settings = replace(kept.settings, rule=rule)
+        then = fuse_many(kept.lyrics, kept.audio, settings).distribution
+        rows = [scan(vectors, query, k)[0] for vectors in (kept.fused, then)]
+        songs = self._songs.catalogue.numbered(kept.numbers[np.concatenate(rows)].tolist())
         lists = []
         for own, other in (rows, rows[::-1]):
             places = {int(row): place for place, row in enumerate(other)}
-            of_list = [(songs.get(int(numbers[row])), places.get(int(row))) for row in own]
+            of_list = [(songs.get(int(kept.numbers[row])), places.get(int(row))) for row in own]
             lists.append([(song, place) for song, place in of_list if song is not None])
-        return Trial(settings, lists[0], lists[1], _tops(now), _tops(then))
+        return Trial(settings, lists[0], lists[1], kept.tops, _tops(then))
+
+    def _as_now(self) -> _Kept:
+        shelf = self._songs.shelf()
+        with self._lock:
+            if self._kept is None or self._kept.revision != shelf.revision:
+                found = self._songs.catalogue.vectors(stages=("lyrics", "audio"))
+                gone = np.isin(found.numbers, self._songs.catalogue.missing())
+                found.lyrics[gone] = found.audio[gone] = np.nan
+                fused = fuse_many(found.lyrics, found.audio, shelf.settings).distribution
+                self._kept = _Kept(
+                    shelf.revision,
+                    shelf.settings,
+                    found.numbers,
+                    found.lyrics,
+                    found.audio,
+                    fused,
+                    _tops(fused),
+                )
+            return self._kept
 
 
-def nearest(vectors: NDArray[np.floating], query: NDArray[np.floating], k: int) -> NDArray[np.intp]:
-    """Rows of the k nearest by cosine, the best first, equal ones by row; rows of NaN never."""
-    lengths = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
-    scores = vectors @ np.asarray(query, vectors.dtype) / np.maximum(lengths, 1e-12)
-    scores = np.where(np.isfinite(scores), scores, -np.inf)
-    taken = min(k, len(scores))
-    if taken == 0:
-        return np.empty(0, np.intp)
-    bound = np.partition(scores, len(scores) - taken)[len(scores) - taken]
-    likely = np.flatnonzero((scores >= bound) & np.isfinite(scores))
-    order = np.lexsort((likely, -scores[likely]))
-    found: NDArray[np.intp] = likely[order][:taken]
-    return found
+@dataclass(frozen=True, eq=False)
+class _Kept:
+    """A catalogue as its own rule has it: settings, and rows of its songs."""
+
+    revision: str
+    settings: FusionSettings
+    numbers: NDArray[np.int64]
+    lyrics: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    fused: NDArray[np.float32]
+    tops: NDArray[np.float64]
 
 
 def _tops(vectors: NDArray[np.floating]) -> NDArray[np.float64]:
     known = vectors[np.isfinite(vectors[:, 0])]
-    counts = np.bincount(known.argmax(axis=1), minlength=N_EMOTIONS) if len(known) else np.zeros(6)
+    counts = (
+        np.bincount(known.argmax(axis=1), minlength=N_EMOTIONS)
+        if len(known)
+        else np.zeros(N_EMOTIONS)
+    )
     shares: NDArray[np.float64] = counts / max(len(known), 1)
     return shares

@@ -44,7 +44,6 @@ class Gate:
         self._most = at_once + waiting
         self._inside = 0
         self._lock = threading.Lock()
-        self.refused = 0
 
     async def run(self, work: Callable[[], _T]) -> _T:
         """Do something in a thread.
@@ -56,7 +55,6 @@ class Gate:
         """
         with self._lock:
             if self._inside >= self._most:
-                self.refused += 1
                 raise BusyError("too many ask at once: try again in a moment")
             self._inside += 1
         try:

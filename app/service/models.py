@@ -109,7 +109,7 @@ class Wanted(BaseModel):
         )
         return Wishes(
             k=self.count,
-            where=None if where == SongFilter() else where,
+            where=where,
             toward=self.toward,
             similarity=self.similarity,
             diversity=self.diversity,

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from audio_model.decode import SUFFIXES
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from data_prep.catalogue import Song, SongFile
-
-_MICROSECONDS: Final = 1e-6
 
 
 def recording_of(song: Song, file: SongFile | None) -> Path | None:

@@ -128,6 +128,11 @@ def is_sentence(text: str) -> bool:
     return "\n" not in stripped and len(stripped) <= MAX_SEGMENT_CHARACTERS
 
 
+def is_mood(text: str | None, audio: object | None) -> bool:
+    """Whether words are read as a mood: one sentence, and no recording that they belong to."""
+    return text is not None and audio is None and is_sentence(text)
+
+
 def flat_result(analysis: Analysis) -> dict[str, Any]:
     """One analysis as the result columns of a table, without ``error``."""
     content = analysis.to_json()

@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.service.laboratory import Laboratory, nearest
+from app.service.laboratory import Laboratory
 from app.service.song_map import song_map
 from app.service.songs import KeptSongs
 from data_prep.catalogue import Catalogue, Song, StageVector
 from fusion.recommendation import Recommender, Wishes
 from fusion.rescoring import rescore
 from fusion.rules import Mean, Product
+from fusion.search import scan
 from fusion.shelf import CatalogueShelf
 
 N_SONGS = 60
@@ -90,7 +91,7 @@ def test_a_trial_is_what_a_rescoring_would_give(kept: KeptSongs, path: Path, rul
     assert trial.tops_after == pytest.approx(counts / shown.sum())
 
 
-def test_nearest_is_brute_force() -> None:
+def test_a_scan_is_brute_force() -> None:
     rng = np.random.default_rng(6)
     vectors = rng.dirichlet(np.ones(6), size=300).astype(np.float32)
     vectors[::7] = np.nan
@@ -99,5 +100,5 @@ def test_nearest_is_brute_force() -> None:
     scores = vectors @ query.astype(np.float32) / np.linalg.norm(vectors, axis=1)
     order = sorted((-score, row) for row, score in enumerate(scores) if np.isfinite(score))
     for k in (1, 5, 299, 1_000):
-        assert nearest(vectors, query, k).tolist() == [row for _, row in order][:k]
-    assert nearest(vectors[:0], query, 3).tolist() == []
+        assert scan(vectors, query, k)[0].tolist() == [row for _, row in order][:k]
+    assert scan(vectors[:0], query, 3)[0].tolist() == []
