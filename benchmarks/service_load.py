@@ -23,6 +23,8 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -69,6 +71,13 @@ class Seen:
 
 def load(catalogue: Path | None, seconds: float = SECONDS) -> Seen:
     """Start a service over a catalogue (the demo if ``None``), and load it."""
+    with service(catalogue) as (port, pid):
+        return asyncio.run(_clients(port, seconds, pid))
+
+
+@contextmanager
+def service(catalogue: Path | None = None) -> Iterator[tuple[int, int]]:
+    """``maeum serve`` as a process of its own: its port and its number, when it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -82,7 +91,7 @@ def load(catalogue: Path | None, seconds: float = SECONDS) -> Seen:
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, env=environment)
         try:
             _wait(port)
-            return asyncio.run(_clients(port, seconds, process.pid))
+            yield port, process.pid
         finally:
             process.terminate()
             process.wait(30)

@@ -52,7 +52,8 @@ class Place:
         """Whether what is there may be changed, as far as can be told beforehand."""
         if self.path is None:
             return True
-        return os.access(self.path, os.W_OK) and os.access(self.path.parent, os.W_OK)
+        may_make = os.access(self.path.parent, os.W_OK)
+        return may_make and (not self.path.exists() or os.access(self.path, os.W_OK))
 
     @contextmanager
     def connection(self, *, write: bool) -> Iterator[sa.Connection]:

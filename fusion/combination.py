@@ -12,6 +12,7 @@ The rules themselves are in :mod:`fusion.rules`.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -70,19 +71,56 @@ class Fused:
 
 @dataclass(frozen=True, eq=False)
 class FusedMany:
-    """Fused answers for n songs; fields as in :class:`Fused`, NaN where missing.
+    """Fused answers for n songs; a missing answer is a row of NaN.
 
-    A song with neither branch has NaN throughout and abstains.
+    A song with neither branch has NaN throughout and abstains. What goes beyond the answers is
+    computed when it is asked for.
+
+    Attributes
+    ----------
+    distribution
+        Fused (n, 6).
+    lyrics, audio
+        Calibrated answers of the branches (n, 6).
+    settings
+        That they were fused with.
     """
 
-    distribution: NDArray[np.float32]  # (n, 6)
-    lyrics: NDArray[np.float32]  # (n, 6)
-    audio: NDArray[np.float32]  # (n, 6)
-    lyrics_share: NDArray[np.float32]  # (n,)
-    audio_share: NDArray[np.float32]  # (n,)
-    disagreement: NDArray[np.float32]  # (n,)
-    confidence: NDArray[np.float32]  # (n,)
-    abstain: NDArray[np.bool_]  # (n,)
+    distribution: NDArray[np.float32]
+    lyrics: NDArray[np.float32]
+    audio: NDArray[np.float32]
+    settings: FusionSettings
+
+    @cached_property
+    def lyrics_share(self) -> NDArray[np.float32]:
+        """How much the words shaped each answer (n,), as in :class:`Fused`."""
+        has_lyrics, has_audio = (np.isfinite(each[:, 0]) for each in (self.lyrics, self.audio))
+        both = has_lyrics & has_audio
+        share = np.where(has_lyrics, 1.0, np.where(has_audio, 0.0, np.nan))
+        words, sound = self.lyrics[both], self.audio[both]
+        share[both] = _lyrics_share(words, sound, self.settings.rule.lyrics_weights(words, sound))
+        return share.astype(np.float32)
+
+    @cached_property
+    def audio_share(self) -> NDArray[np.float32]:
+        """How much the sound did (n,): the rest."""
+        return (1.0 - self.lyrics_share).astype(np.float32)
+
+    @cached_property
+    def disagreement(self) -> NDArray[np.float32]:
+        """Jensen-Shannon divergence of the branches in bits (n,); NaN with one branch."""
+        return jensen_shannon(self.lyrics, self.audio).astype(np.float32)
+
+    @cached_property
+    def confidence(self) -> NDArray[np.float32]:
+        """Probability of the strongest emotion (n,)."""
+        strongest: NDArray[np.float32] = self.distribution.max(axis=1)
+        return strongest
+
+    @property
+    def abstain(self) -> NDArray[np.bool_]:
+        """Whether that lies below the settings' ``abstain_below`` (n,)."""
+        return ~(self.confidence >= self.settings.abstain_below)
 
     def song(self, row: int) -> Fused:
         """The answer for one of the songs; it must have a branch."""
@@ -143,39 +181,43 @@ def fuse_many(
     InputError
         If shapes differ, or a row is neither a distribution nor NaN throughout.
     """
-    has_lyrics = _present(lyrics, "lyrics")
-    has_audio = _present(audio, "audio")
-    if len(has_lyrics) != len(has_audio):
+    _check(lyrics, "lyrics")
+    _check(audio, "audio")
+    if len(lyrics) != len(audio):
         raise InputError(
-            f"lyrics and audio answers must be of the same songs, got {len(has_lyrics)} "
-            f"and {len(has_audio)} rows"
+            f"lyrics and audio answers must be of the same songs, got {len(lyrics)} "
+            f"and {len(audio)} rows"
         )
     words = calibrate(lyrics, settings.lyrics)  # (n, 6)
     sound = calibrate(audio, settings.audio)  # (n, 6)
+    return FusedMany(combined(words, sound, settings), words, sound, settings)
 
-    combined = np.where(has_lyrics[:, None], words, sound).astype(np.float64)
-    both = has_lyrics & has_audio
-    lyrics_share = np.where(has_lyrics, 1.0, np.where(has_audio, 0.0, np.nan))
+
+def combined(
+    words: NDArray[np.floating[Any]], sound: NDArray[np.floating[Any]], settings: FusionSettings
+) -> NDArray[np.float32]:
+    """What the settings' rule makes of calibrated answers.
+
+    Parameters
+    ----------
+    words, sound
+        Calibrated answers (n, 6), as :func:`fusion.calibration.calibrate` gives them.
+    settings
+        Of which the calibration of the branches is not used again.
+
+    Returns
+    -------
+    (n, 6); where one answer is missing the other, where both are NaN.
+    """
+    has_words, has_sound = np.isfinite(words[:, 0]), np.isfinite(sound[:, 0])
+    found = np.where(has_words[:, None], words, sound).astype(np.float64)
+    both = has_words & has_sound
     if both.any():
         answers = settings.rule.combine(words[both], sound[both])
-        combined[both] = sharpened(answers, settings.fused_temperature)
-        weights = settings.rule.lyrics_weights(words[both], sound[both])
-        lyrics_share[both] = _lyrics_share(words[both], sound[both], weights)
+        found[both] = sharpened(answers, settings.fused_temperature)
     if settings.relative is not None:
-        combined = settings.relative(combined)
-    fused = combined.astype(np.float32)
-
-    confidence = fused.max(axis=1)
-    return FusedMany(
-        distribution=fused,
-        lyrics=words,
-        audio=sound,
-        lyrics_share=lyrics_share.astype(np.float32),
-        audio_share=(1.0 - lyrics_share).astype(np.float32),
-        disagreement=jensen_shannon(words, sound).astype(np.float32),
-        confidence=confidence,
-        abstain=~(confidence >= settings.abstain_below),
-    )
+        found = settings.relative(found)
+    return found.astype(np.float32)
 
 
 def jensen_shannon(
@@ -199,7 +241,7 @@ def _lyrics_share(
     return np.divide(lyrics_part, total, out=weights.copy(), where=total > 0)
 
 
-def _present(answers: NDArray[np.floating[Any]], branch: str) -> NDArray[np.bool_]:
+def _check(answers: NDArray[np.floating[Any]], branch: str) -> None:
     array = np.asarray(answers, dtype=np.float64)
     if array.ndim != 2 or array.shape[1] != N_EMOTIONS:
         raise InputError(f"{branch}: expected distributions (n, 6), got shape {array.shape}")
@@ -210,4 +252,3 @@ def _present(answers: NDArray[np.floating[Any]], branch: str) -> NDArray[np.bool
         raise InputError(
             f"{branch}: expected rows of non-negative numbers that sum to 1, or rows of NaN"
         )
-    return ~missing

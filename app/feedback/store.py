@@ -5,12 +5,13 @@ for, the fusion in force, the verdict and the time. No words, no name, no addres
 a random name. The tables are made when the first judgement comes; the catalogue's revision does
 not change with them, so that nothing is read again.
 
-The demo catalogue and others that cannot be written have their judgements in ``feedback.db``
-beside the user's own catalogue.
+The demo catalogue has its judgements in ``feedback.db`` beside the user's own catalogue, and so
+has each other that cannot be written, in a file of its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import secrets
 import threading
@@ -31,7 +32,7 @@ from app.feedback.shown_list import ShownList
 from data_prep.catalogue import default_catalogue_path
 from data_prep.catalogue_place import Place, place_of
 from data_prep.catalogue_tables import insert_of
-from data_prep.errors import InputError
+from data_prep.errors import CatalogueError, InputError
 from data_prep.stored_vectors import decode, encode
 from data_prep.taxonomy import as_mapping
 
@@ -129,14 +130,14 @@ class FeedbackStore:
         Raises
         ------
         CatalogueError
-            If the database cannot be opened.
+            If the database cannot be opened, or there is no place at all for judgements.
         """
         if "://" not in catalogue and _is_demo(catalogue):
-            return cls(_own_place())
+            return cls(_own_place("feedback.db"))
         place = place_of(catalogue, create=False, read_only=False)
         if not (place.is_writable and _may_keep(place)):
             place.engine.dispose()
-            place = _own_place()
+            place = _own_place(f"feedback-{_short(place)}.db")
         return cls(place)
 
     def close(self) -> None:
@@ -317,6 +318,14 @@ def _may_keep(place: Place) -> bool:
         return bool(connection.execute(_MAY_KEEP).scalar_one())
 
 
-def _own_place() -> Place:
-    path = default_catalogue_path().with_name("feedback.db")
-    return place_of(str(path), create=True, read_only=False)
+def _short(place: Place) -> str:
+    name = place.name if place.path is None else str(place.path.resolve())
+    return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:12]
+
+
+def _own_place(name: str) -> Place:
+    path = default_catalogue_path().with_name(name)
+    place = place_of(str(path), create=True, read_only=False)
+    if not place.is_writable:
+        raise CatalogueError(f"{path} cannot be written")
+    return place

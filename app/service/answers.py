@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -16,7 +19,7 @@ from app.feedback.store import FeedbackStore
 from app.service.songs import KeptSongs
 from app.tables.table import is_mood
 from data_prep.catalogue import Catalogue, Song
-from data_prep.errors import InputError
+from data_prep.errors import CatalogueError, InputError
 from fusion.analysis import Analysis, SongAnalyser
 from fusion.recommendation import Recommendation, Vector, Wishes
 from fusion.settings import FusionSettings
@@ -26,6 +29,8 @@ MOST_SONGS: Final = 50
 TASTES_KEPT: Final = 1_024
 TASTE_FOR_S: Final = 10.0
 """Seconds after which judgements that another process may have kept are read again."""
+
+_log = logging.getLogger("maeum.service")
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ class Answer:
     settings
         What was fused with.
     token
-        Stands for the list when one of its songs is judged; ``None`` where nobody is named.
+        Stands for the list when one of its songs is judged; ``None`` where nobody is named, or
+        judgements are not kept.
     """
 
     kind: Kind
@@ -101,7 +107,8 @@ class Answers:
     songs
         The catalogue's songs.
     feedback
-        What listeners said of them.
+        What listeners said of them; ``None`` where there is no place for it, as in a container
+        that may not write.
 
     Raises
     ------
@@ -119,7 +126,7 @@ class Answers:
     ) -> None:
         catalogue = Catalogue.open(catalogue_url, read_only=True)
         self.songs = KeptSongs(catalogue, settings, check_every_s=check_every_s)
-        self.feedback = FeedbackStore.open(catalogue_url)
+        self.feedback = _store_of(catalogue_url)
         self._analyser = analyser
         self._tastes: dict[str, tuple[float, Taste]] = {}
         self._lock = threading.Lock()
@@ -138,7 +145,8 @@ class Answers:
     def close(self) -> None:
         """Close the catalogue."""
         self.songs.close()
-        self.feedback.close()
+        if self.feedback is not None:
+            self.feedback.close()
 
     def for_mood(self, words: str, wishes: Wishes, listener: Listener | None = None) -> Answer:
         """Songs whose emotion fits a mood in everyday words.
@@ -199,12 +207,19 @@ class Answers:
 
     def judge(self, token: str, song_id: str, verdict: int) -> None:
         """Keep what a listener says of a song; raises as :meth:`FeedbackStore.judge`."""
+        if self.feedback is None:
+            raise InputError("judgements are not kept here: the service has no place for them")
         self.feedback.judge(token, song_id, verdict)
         self._forget_tastes()
 
+    def judgements(self, listener: str) -> list[dict[str, Any]]:
+        """All that is stored of a listener, the oldest first."""
+        return [] if self.feedback is None else list(self.feedback.rows(check_listener(listener)))
+
     def forget(self, listener: str) -> int:
         """Delete a listener's judgements; gives how many there were."""
-        deleted = self.feedback.forget(check_listener(listener))
+        name = check_listener(listener)
+        deleted = 0 if self.feedback is None else self.feedback.forget(name)
         self._forget_tastes()
         return deleted
 
@@ -229,29 +244,48 @@ class Answers:
     ) -> Answer:
         recommender = self.songs.recommender()
         searched, token = np.asarray(query, np.float32), None
-        if listener is not None and listener.learns:
-            taste = self._taste(listener.name)
-            searched = taste.leaning(searched)
-            wishes = replace(wishes, leave_out=wishes.leave_out | taste.disliked)
+        if listener is not None and listener.learns and self.feedback is not None:
+            with _without_judgements():
+                taste = self._taste(self.feedback, listener.name)
+                searched = taste.leaning(searched)
+                wishes = replace(wishes, leave_out=wishes.leave_out | taste.disliked)
         spoken = analysis is not None and analysis.language == "ko"
         found = recommender.recommend(searched, wishes, language="ko" if spoken else "en")
         settings = recommender.shelf.settings
-        if listener is not None:
+        if listener is not None and self.feedback is not None:
             asked = np.asarray(query, np.float32)
             ids = tuple(each.song.id for each in found)
             shown = ShownList(listener.name, kind, asked, settings.hash, ids)
-            token = self.feedback.token(shown)
+            with _without_judgements():
+                token = self.feedback.token(shown)
         return Answer(kind, words, analysis, None, query, found, settings, token)
 
-    def _taste(self, listener: str) -> Taste:
+    def _taste(self, feedback: FeedbackStore, listener: str) -> Taste:
         now = time.monotonic()
         with self._lock:
             kept = self._tastes.get(listener)
         if kept is not None and now - kept[0] < TASTE_FOR_S:
             return kept[1]
-        taste = taste_of(self.feedback, listener, self.songs.shelf())
+        taste = taste_of(feedback, listener, self.songs.shelf())
         with self._lock:
             if len(self._tastes) >= TASTES_KEPT:
                 self._tastes.clear()
             self._tastes[listener] = (now, taste)
         return taste
+
+
+def _store_of(catalogue_url: str) -> FeedbackStore | None:
+    try:
+        return FeedbackStore.open(catalogue_url)
+    except CatalogueError as error:
+        _log.warning("maeum: judgements are not kept: %s", error)
+        return None
+
+
+@contextmanager
+def _without_judgements() -> Iterator[None]:
+    """Songs are found all the same where judgements can be neither read nor kept."""
+    try:
+        yield
+    except CatalogueError as error:
+        _log.warning("maeum: judgements fail: %s", error)

@@ -235,7 +235,7 @@ class Api:
 
     async def judgements(self, listener: models.ListenerName) -> Response:
         """All that is stored of a listener."""
-        rows = await self._reads.run(lambda: list(self._answers.feedback.rows(listener)))
+        rows = await self._reads.run(lambda: self._answers.judgements(listener))
         return _json({"judgements": rows})
 
     async def forget(self, listener: models.ListenerName) -> Response:

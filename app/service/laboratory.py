@@ -1,8 +1,8 @@
 """Another way to mix words and sound, tried on a catalogue without changing it.
 
-The answers of both branches are kept as arrays, with what the catalogue's own rule makes of
-them; another rule combines and a scan searches them, so that a slider can be moved while one
-looks.
+The calibrated answers of both branches are kept as arrays, with what the catalogue's own rule
+makes of them; another rule combines and a scan searches them, so that a slider can be moved while
+one looks.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from app.service.songs import KeptSongs
 from data_prep.song import Song
 from data_prep.taxonomy import N_EMOTIONS
-from fusion.combination import fuse_many
+from fusion.combination import combined, fuse_many
 from fusion.rules import FusionRule
 from fusion.search import scan
 from fusion.settings import FusionSettings
@@ -84,7 +84,7 @@ class Laboratory:
         """
         kept = self._as_now()
         settings = replace(kept.settings, rule=rule)
-        then = fuse_many(kept.lyrics, kept.audio, settings).distribution
+        then = combined(kept.words, kept.sound, settings)
         rows = [scan(vectors, query, k)[0] for vectors in (kept.fused, then)]
         songs = self._songs.catalogue.numbered(kept.numbers[np.concatenate(rows)].tolist())
         lists = []
@@ -101,28 +101,28 @@ class Laboratory:
                 found = self._songs.catalogue.vectors(stages=("lyrics", "audio"))
                 gone = np.isin(found.numbers, self._songs.catalogue.missing())
                 found.lyrics[gone] = found.audio[gone] = np.nan
-                fused = fuse_many(found.lyrics, found.audio, shelf.settings).distribution
+                many = fuse_many(found.lyrics, found.audio, shelf.settings)
                 self._kept = _Kept(
                     shelf.revision,
                     shelf.settings,
                     found.numbers,
-                    found.lyrics,
-                    found.audio,
-                    fused,
-                    _tops(fused),
+                    many.lyrics,
+                    many.audio,
+                    many.distribution,
+                    _tops(many.distribution),
                 )
             return self._kept
 
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """A catalogue as its own rule has it: settings, and rows of its songs."""
+    """A catalogue as its own settings have it: calibrated and fused rows of its songs."""
 
     revision: str
     settings: FusionSettings
     numbers: NDArray[np.int64]
-    lyrics: NDArray[np.float32]
-    audio: NDArray[np.float32]
+    words: NDArray[np.float32]
+    sound: NDArray[np.float32]
     fused: NDArray[np.float32]
     tops: NDArray[np.float64]
 

@@ -17,11 +17,12 @@ import httpx
 import numpy as np
 import pytest
 
+from app.demo import DEMO_CATALOGUE
 from app.feedback.store import FeedbackStore
 from app.service.answers import Answers
 from app.service.options import ServiceOptions, passwords_of
 from data_prep.catalogue import Catalogue, Song, SongFile, StageVector
-from data_prep.errors import InputError
+from data_prep.errors import CatalogueError, InputError
 from data_prep.taxonomy import EMOTIONS
 from tests.app.service.serving import serving
 
@@ -376,3 +377,34 @@ def test_tools_are_offered_where_they_are_asked_for(filled: str, analyser) -> No
         assert {tool["name"].split("_")[-1] for tool in schema.json()} >= {"recommend", "analyse"}
     with client(filled, analyser) as api:
         assert api.get("/gradio_api/mcp/schema").status_code == 404
+
+
+def test_songs_are_found_where_no_judgement_can_be_kept(
+    tmp_path: Path, analyser, monkeypatch, caplog
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "file"))  # no folder can be made there
+    with client(str(DEMO_CATALOGUE), analyser) as asks:
+        assert "judgements are not kept" in caplog.text
+        asked = {"text": "오늘 너무 우울해", "listener": LISTENER, "count": 3}
+        found = asks.post("/api/v1/recommend", json=asked).json()
+        assert len(found["results"]) == 3
+        assert found["list"] is None
+        judged = {"list": "x" * 40, "song": found["results"][0]["id"], "verdict": 1}
+        refused(asks.post("/api/v1/feedback", json=judged), 422, "invalid", "not kept here")
+        of_mine = {"listener": LISTENER}
+        assert asks.get("/api/v1/feedback", params=of_mine).json() == {"judgements": []}
+        assert asks.delete("/api/v1/feedback", params=of_mine).json() == {"deleted": 0}
+
+
+def test_songs_are_found_when_judgements_fail(filled: str, analyser, monkeypatch, caplog) -> None:
+    def fail(*_: object) -> str:
+        raise CatalogueError("the disk is full")
+
+    monkeypatch.setattr(FeedbackStore, "token", fail)
+    with client(filled, analyser) as asks:
+        asked = {"text": "오늘 너무 우울해", "listener": LISTENER, "count": 3}
+        found = asks.post("/api/v1/recommend", json=asked).json()
+    assert len(found["results"]) == 3
+    assert found["list"] is None
+    assert "the disk is full" in caplog.text
