@@ -33,16 +33,34 @@ _VARIOUS: Final = frozenset(
         "여러가수",
     }
 )
+_VERSION_NAME: Final = r"(?:version|ver|track|tracks|mix|mr|instrumental|edition|버전|음원)\b\.?"
+_WHAT_IT_IS: Final = (
+    r"\b(?:off[ -]vocal|backing track|asmr|white noise|ringtones?|sound effects?|sleep sounds?)\b"
+    r"|(?<!\w)(?:태교|효과음|벨소리|백색\s*소음|수면\s*유도)(?!\w)"
+)
+# A title. "Karaoke" and the like name a version at the end, in brackets or before a word for
+# versions, and "MR", "Inst" and "반주" where nothing else stands with them: Mr. is a person.
 _NOVELTY: Final = re.compile(
-    r"\b(karaoke|off vocal|backing track|asmr|white noise|ringtone|sound effects?|sleep sounds?)\b"
-    r"|(?<!\w)(노래방|반주|태교|효과음|벨소리|백색\s*소음|수면\s*유도)"
-    # "MR" and "Inst" name a version only in brackets or behind a dash: Mr. is a person
-    r"|(?:[(\[（【]|\s[-–—]\s)\s*(mr|inst|instrumental|반주)\b\.?",
+    rf"{_WHAT_IT_IS}"
+    rf"|(?:\bkaraoke|(?<!\w)노래방)\s*(?:$|[)\]）】]|반주|{_VERSION_NAME})"
+    rf"|(?:[(\[（【]|\s[-–—]\s)\s*(?:mr|inst|instrumental|반주)\b\.?\s*(?:{_VERSION_NAME}|반주)?"
+    r"\s*(?:[)\]）】]|$)"
+    r"|\s(?:mr\s*)?반주(?:곡|음악)?\s*$",
     re.IGNORECASE,
 )
-_BRACKETS: Final = re.compile(r"[(\[{（【][^)\]}）】]*[)\]}）】]")
+# Who made it, or what it is from.
+_MAKER: Final = re.compile(
+    rf"{_WHAT_IT_IS}|karaoke|노래방|태교|백색\s*소음|수면\s*음악|\b반주(?:곡|음악)", re.IGNORECASE
+)
+_BRACKETS: Final = re.compile(r"[(\[{（【]([^)\]}）】]*)[)\]}）】]")
 _VERSION: Final = re.compile(
     r"\s[-–—]\s.*\b(remaster(ed)?|version|ver|edit|mix|live|acoustic|deluxe|remix)\b.*$",
+    re.IGNORECASE,
+)
+# What counts the parts of one work or the works of one composer: never a number alone.
+_PART: Final = re.compile(
+    r"\b(?:parts?|pts?|chapter|act|scene|movement|mvt|vol(?:ume)?|book|no|nos|nr|op|opus|k|kv|bwv"
+    r"|hob|rv|woo|hwv)\b\.?\s*(?:[\divxlc]+|one|two|three|four)\b|제?\s*\d+\s*(?:번|악장|부|장|막)",
     re.IGNORECASE,
 )
 _NUMBER: Final = re.compile(r"\d+")
@@ -97,7 +115,7 @@ def hygiene_of(songs: Sequence[SongName]) -> Hygiene:
     for place, song in enumerate(songs):
         if folded(song.artist) in _FOLDED_VARIOUS:
             leave_out(place, "various artists")
-        elif any(text and _NOVELTY.search(text) for text in song):
+        elif _is_novelty(song):
             leave_out(place, "novelty series")
     series: dict[tuple[str, str], list[int]] = {}
     same: dict[tuple[str, str], list[int]] = {}
@@ -105,7 +123,7 @@ def hygiene_of(songs: Sequence[SongName]) -> Hygiene:
         if not kept[place] or not song.title or not song.artist:
             continue
         artist = folded(song.artist)
-        if _NUMBER.search(song.title):
+        if _NUMBER.search(song.title) and not _PART.search(song.title):
             numberless = folded(_NUMBER.sub("", song.title))
             series.setdefault((artist, numberless), []).append(place)
         same.setdefault((artist, folded(plain_title(song.title))), []).append(place)
@@ -123,9 +141,25 @@ def hygiene_of(songs: Sequence[SongName]) -> Hygiene:
     return Hygiene(kept, counts)
 
 
+def _is_novelty(song: SongName) -> bool:
+    if any(text and _MAKER.search(text) for text in (song.artist, song.album)):
+        return True
+    if not song.title or _NOVELTY.search(song.title) is None:
+        return False
+    # A title that is nothing else is what somebody called a song.
+    return _NOVELTY.fullmatch(plain_title(song.title)) is None
+
+
 def plain_title(title: str) -> str:
-    """A title without brackets and without the name of a version behind a dash."""
-    shorter = _VERSION.sub("", _BRACKETS.sub(" ", title)).strip()
+    """A title without brackets and without the name of a version behind a dash.
+
+    Brackets that name a part of a work stay: two parts are two songs.
+    """
+
+    def kept(found: re.Match[str]) -> str:
+        return f" {found[1]} " if _PART.search(found[1]) else " "
+
+    shorter = " ".join(_VERSION.sub("", _BRACKETS.sub(kept, title)).split())
     return shorter or title
 
 

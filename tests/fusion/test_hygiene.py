@@ -40,6 +40,11 @@ def test_various_artists_are_left_out(artist):
         "사랑 - Inst.",
         "Love (Instrumental)",
         "Love Karaoke",
+        "Love (Karaoke Version)",
+        "봄날 (노래방 버전)",
+        "봄날 노래방 MR",
+        "사랑 반주",
+        "사랑 (Inst. Ver.)",
         "태교 음악",
         "빗소리 ASMR",
     ],
@@ -49,7 +54,25 @@ def test_novelties_are_left_out(title):
 
 
 @pytest.mark.parametrize(
-    "title", ["Mr. Brightside", "Instant Crush", "Mister", "(사랑해)", "일반주", "1, 2 Step"]
+    "title",
+    [
+        "Mr. Brightside",
+        "Life - Mr. Monkey",
+        "Hello (Mr. Postman)",
+        "Instant Crush",
+        "Mister",
+        "(사랑해)",
+        "일반주",
+        "1, 2 Step",
+        "노래방에서",
+        "노래방",
+        "Karaoke",
+        "Karaoke Queen",
+        "White Noise (feat. Somebody)",
+        "Ringtone (Remix)",
+        "벨소리",
+        "반주",
+    ],
 )
 def test_songs_that_only_look_like_novelties_stay(title):
     assert left((title, "A")) == ({}, [0])
@@ -61,6 +84,28 @@ def test_numbered_tracks_are_a_series_from_five_on():
     counts, kept = left(*four, ("명상 9", "A"), ("명상 1", "B"))
     assert counts == {"novelty series": 5}
     assert kept == [5]
+
+
+@pytest.mark.parametrize("maker", ["금영노래방", "Zoom Karaoke", "White Noise Therapy"])
+def test_who_makes_novelties_is_left_out_with_all_titles(maker):
+    assert left(("봄날", maker), ("봄날", "A")) == ({"novelty series": 1}, [1])
+    assert left(("봄날", "A", f"{maker} 3"), ("봄날", "B"))[1] == [1]
+
+
+@pytest.mark.parametrize(
+    "title",
+    [
+        "Symphony No. {}",
+        "Sonata in C major, K. {}",
+        "교향곡 제{}번",
+        "Étude Op. {}",
+        "꿈 {}부",
+        "Another Wall (Part {})",
+    ],
+)
+def test_works_and_their_parts_are_no_series_and_no_duplicates(title):
+    songs = [(title.format(i), "A") for i in range(1, 10)]
+    assert left(*songs) == ({}, list(range(9)))
 
 
 def test_songs_without_a_name_are_taken_for_nobody_else():
