@@ -58,5 +58,25 @@ def check_writable(path: Path) -> None:
         raise InputError(f"{path} cannot be written: no permission in {path.parent}")
 
 
+def check_folder(folder: Path | None) -> Path | None:
+    """The folder itself, which is or can be one to write into; as a callback of options.
+
+    Raises
+    ------
+    InputError
+        If it, or what it would lie in, is a file or may not be written.
+    """
+    if folder is None:
+        return None
+    there = folder.absolute()
+    while not there.exists():
+        there = there.parent
+    if not there.is_dir():
+        raise InputError(f"{folder} cannot be a folder: {there} is a file")
+    if not os.access(there, os.W_OK):
+        raise InputError(f"{folder} cannot be written: no permission in {there}")
+    return folder
+
+
 def _cannot_write(path: Path, error: OSError) -> InputError:
     return InputError(f"{path} cannot be written: {error.strerror or error}")

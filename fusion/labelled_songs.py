@@ -92,20 +92,30 @@ class LabelledSongs:
 
 def fold_of_name(name: str) -> int:
     """Fold 0..4 that follows from a name alone."""
-    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
-    return int.from_bytes(digest[:8], "big") % N_FOLDS
+    return _number_of(name) % N_FOLDS
 
 
 def dealt_folds(groups: Sequence[str]) -> NDArray[np.int64]:
     """Fold 0..4 of each song (n,): groups dealt out, from the largest on, each to the fold that
-    has the fewest songs, so that few groups fill as many folds as they can."""
+    has the fewest songs, so that few groups fill as many folds as they can.
+
+    Equal ones come in an order that their names alone give and that means nothing: a table
+    whose labels take turns would else have folds of one label.
+    """
     sizes = [0] * N_FOLDS
     fold_of: dict[str, int] = {}
-    for group, count in Counter(groups).most_common():
+    counts = Counter(groups)
+    for group in sorted(counts, key=lambda group: (-counts[group], _number_of(group))):
+        count = counts[group]
         fold = sizes.index(min(sizes))
         fold_of[group] = fold
         sizes[fold] += count
     return np.array([fold_of[group] for group in groups], dtype=np.int64)
+
+
+def _number_of(name: str) -> int:
+    digest = hashlib.sha256(name.encode("utf-8", "replace")).digest()
+    return int.from_bytes(digest[:8], "big")
 
 
 def numbered(names: Sequence[str]) -> NDArray[np.int64]:

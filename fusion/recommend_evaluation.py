@@ -101,7 +101,7 @@ def ranking_figures(relevant: NDArray[np.bool_]) -> dict[str, NDArray[np.float64
 
 
 def intra_list_diversity(vectors: NDArray[np.floating[Any]], rows: NDArray[np.intp]) -> float:
-    """Mean cosine distance between the songs of a list, mean over lists.
+    """Mean cosine distance between the songs of a list, mean over lists; 0 for single songs.
 
     Parameters
     ----------
@@ -113,6 +113,8 @@ def intra_list_diversity(vectors: NDArray[np.floating[Any]], rows: NDArray[np.in
     units = vectors.astype(np.float64)
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     k = rows.shape[1]
+    if k < 2:
+        return 0.0
     total = units[rows].sum(axis=1)  # the squared length of a sum holds all pairs
     pairs = ((total * total).sum(axis=1) - k) / (k * (k - 1))
     return float(1.0 - pairs.mean())
@@ -331,10 +333,12 @@ def catalogue_figures(
         dated = years[known]
         gaps = np.abs(dated[near] - dated[:, None])
         gaps[near == np.arange(len(known))[:, None]] = np.nan  # itself
-        every = np.abs(dated[:, None] - dated[None, :])
+        ordered = np.sort(dated)
+        places = 2.0 * np.arange(len(ordered)) - len(ordered) + 1.0
+        between_all = 2.0 * float(places @ ordered)  # as of every pair, without making them
         found["distance_in_years"] = {
             "songs": len(known),
             "mean": float(np.nanmean(gaps)),
-            "at_random": float(every.sum() / (len(known) * (len(known) - 1))),
+            "at_random": between_all / (len(known) * (len(known) - 1)),
         }
     return found

@@ -113,8 +113,9 @@ class Wishes:
     diversity
         0 takes the nearest; above, up to 1, each song is chosen for being near the mood and
         far from those chosen before (maximal marginal relevance, Carbonell and Goldstein 1998).
+        Not together with ``toward``, whose songs differ by themselves.
     per_artist
-        Most songs of one artist; any number if ``None``.
+        Most songs of one artist; any number if ``None``. Artists stand apart by ``;``.
     leave_out
         Ids of songs that are not wanted.
     """
@@ -139,6 +140,8 @@ class Wishes:
         similarity(self.similarity)
         if self.toward is not None:
             emotion_index(self.toward)
+            if self.diversity > 0.0:
+                raise InputError("diversity goes with a list that stays in a mood, not with toward")
 
 
 class Recommender:
@@ -331,18 +334,18 @@ class _Search:
         """Songs that are not like one before, nor of an artist of whom there are enough."""
         ids = {song.id for song in besides}
         names = {_name(song) for song in besides} - {None}
-        artists = Counter(_artist(song) for song in besides)
+        artists = Counter(artist for song in besides for artist in _artists(song))
         for row, song, score in found:
             if song is None or song.id in ids or song.id in self.wishes.leave_out:
                 continue
-            name, artist = _name(song), _artist(song)
+            name, of = _name(song), _artists(song)
             if name is not None and name in names:
                 continue
             most = self.wishes.per_artist
-            if most is not None and artist is not None and artists[artist] >= most:
+            if most is not None and any(artists[artist] >= most for artist in of):
                 continue
             names.add(name)
-            artists[artist] += 1
+            artists.update(of)
             yield row, song, score
 
     def _varied(
@@ -356,10 +359,13 @@ class _Search:
         query = np.asarray(vector, np.float64) / np.linalg.norm(vector)
         near = units @ query
         diversity = self.wishes.diversity
+        comes_first = np.zeros(len(pool))
+        if self.wishes.same_top_first:  # before all that nearness and variety can say
+            comes_first[vectors.argmax(axis=1) == int(np.argmax(vector))] = 3.0
         chosen = [0]  # the best, whatever comes after it
         likeness = units @ units[0]
         while len(chosen) < min(k, len(pool)):
-            merit = (1.0 - diversity) * near - diversity * likeness
+            merit = comes_first + (1.0 - diversity) * near - diversity * likeness
             merit[chosen] = -np.inf
             best = int(merit.argmax())
             chosen.append(best)
@@ -417,6 +423,7 @@ def _name(song: Song) -> tuple[str, str] | None:
     return " ".join(song.title.casefold().split()), " ".join(song.artist.casefold().split())
 
 
-def _artist(song: Song) -> str | None:
-    """Artist for comparing; ``None`` where unknown."""
-    return " ".join(song.artist.casefold().split()) if song.artist else None
+def _artists(song: Song) -> set[str]:
+    """Artists for comparing; none where unknown."""
+    each = (" ".join(one.casefold().split()) for one in (song.artist or "").split(";"))
+    return {one for one in each if one}

@@ -7,13 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from data_prep.errors import InputError
+
 
 def write_results(out: Path, name: str, results: Mapping[str, Any], markdown: str) -> None:
-    """Write ``out/name.json`` and ``out/name.md``; the folder is made if it is not there."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write ``out/name.json`` and ``out/name.md``; the folder is made if it is not there.
+
+    Raises
+    ------
+    InputError
+        If they cannot be written.
+    """
     text = json.dumps(results, ensure_ascii=False, indent=1)
-    (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
-    (out / f"{name}.md").write_text(markdown, encoding="utf-8")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f"{name}.json").write_text(text + "\n", encoding="utf-8")
+        (out / f"{name}.md").write_text(markdown, encoding="utf-8")
+    except OSError as error:
+        raise InputError(f"{out} cannot be written: {error.strerror or error}") from error
 
 
 def figure_cell(figures: Mapping[str, Any], name: str) -> str:

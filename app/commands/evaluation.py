@@ -9,11 +9,10 @@ from typing import Annotated, Any
 
 import typer
 
-from app.commands.options import AudioModelOption, FusionOption, LyricsModelOption
+from app.commands.options import AudioModelOption, FusionOption, LyricsModelOption, OutFolderOption
 from app.commands.training import DEFAULT_WORK, WorkOption, needs_extra
 from data_prep.errors import InputError
 
-OutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the tables.")]
 CardOption = Annotated[
     bool,
     typer.Option(
@@ -32,7 +31,7 @@ evaluate_app = typer.Typer(
 
 @evaluate_app.command("lyrics")
 def evaluate_lyrics(
-    out: OutOption,
+    out: OutFolderOption,
     models: Annotated[
         list[str] | None,
         typer.Argument(
@@ -173,7 +172,7 @@ def evaluate_lyrics(
 
 @evaluate_app.command("audio")
 def evaluate_audio(
-    out: OutOption,
+    out: OutFolderOption,
     table: Annotated[
         Path | None,
         typer.Option(
@@ -291,7 +290,7 @@ def evaluate_audio(
 
 @evaluate_app.command("published")
 def evaluate_published(
-    out: OutOption,
+    out: OutFolderOption,
     model: LyricsModelOption = None,
     as_json: JsonOption = False,
 ) -> None:
@@ -308,7 +307,7 @@ def evaluate_published(
 
 @evaluate_app.command("recommend")
 def evaluate_recommend(
-    out: OutOption,
+    out: OutFolderOption,
     catalogue: Annotated[
         str | None,
         typer.Option(

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from app.atomic_file import check_folder
 from app.commands.options import CatalogueOption, JsonOption
 from app.commands.output import print_json, print_lines
 from data_prep.errors import InputError
@@ -36,7 +37,13 @@ class TableFormat(StrEnum):
 def report(
     catalogue: CatalogueOption = None,
     out: Annotated[
-        Path | None, typer.Option("--out", metavar="DIR", help="Write feedback.md and .json here.")
+        Path | None,
+        typer.Option(
+            "--out",
+            metavar="DIR",
+            help="Write feedback.md and .json here.",
+            callback=check_folder,
+        ),
     ] = None,
     as_json: JsonOption = False,
 ) -> None:

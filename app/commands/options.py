@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.atomic_file import check_folder
+
 if TYPE_CHECKING:
     from fusion.analysis import SongAnalyser
     from fusion.settings import FusionSettings
@@ -41,6 +43,10 @@ AudioModelOption = Annotated[
 FusionOption = Annotated[
     Path | None,
     typer.Option("--fusion", metavar="FILE", help="Fusion settings, a JSON file."),
+]
+OutFolderOption = Annotated[
+    Path,
+    typer.Option("--out", metavar="DIR", help="Folder for the tables.", callback=check_folder),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 DetailsOption = Annotated[

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from app.commands.options import AudioModelOption, LyricsModelOption
+from app.commands.options import AudioModelOption, LyricsModelOption, OutFolderOption
 from app.commands.training_options import (
     DEFAULT_WORK,
     ThreadsOption,
@@ -26,8 +26,6 @@ from data_prep.errors import InputError
 
 DEFAULT_STUDY_WORK = Path(".work/ablation")
 
-StudyOutOption = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder for the table.")]
-
 study_app = sub_app("Compare ways of making the models, with seeds and intervals.")
 
 
@@ -38,7 +36,7 @@ def _studies() -> None:
 
 @study_app.command("lyrics")
 def study_lyrics(
-    out: StudyOutOption,
+    out: OutFolderOption,
     work: WorkOption = DEFAULT_STUDY_WORK,
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Runs of each row, two or more (3).")
@@ -71,7 +69,7 @@ def study_lyrics(
 
 @study_app.command("published-audio")
 def study_published_audio(
-    out: StudyOutOption,
+    out: OutFolderOption,
     work: WorkOption = DEFAULT_WORK,
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Runs of each row, two or more (3).")
@@ -100,7 +98,7 @@ def study_published_audio(
 
 @study_app.command("audio")
 def study_audio(
-    out: StudyOutOption,
+    out: OutFolderOption,
     work: WorkOption = DEFAULT_WORK,
     seeds: Annotated[
         int | None, typer.Option("--seeds", help="Runs of each row and fold, two or more (3).")
@@ -159,7 +157,7 @@ def study_audio(
 
 @study_app.command("fusion-weights")
 def study_fusion_weights(
-    out: StudyOutOption,
+    out: OutFolderOption,
     table: Annotated[
         Path | None,
         typer.Option(

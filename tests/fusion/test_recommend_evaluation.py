@@ -74,6 +74,7 @@ def test_diversity_of_lists_by_hand():
     corner = np.array([[1, 0, 0, 0, 0, 0], [1, 1, 0, 0, 0, 0]], dtype=float)
     expected = 1 - np.sqrt(0.5)
     assert intra_list_diversity(corner, np.array([[0, 1]])) == pytest.approx(expected)
+    assert intra_list_diversity(corner, np.array([[0], [1]])) == 0.0
 
 
 def test_the_most_popular_are_those_that_moods_ask_for():
@@ -140,6 +141,8 @@ def test_years_of_songs_alike_by_hand():
     found = catalogue_figures(vectors.astype(np.float32), years, MOODS)["distance_in_years"]
     assert found["mean"] == pytest.approx(0.0)  # eleven others of its emotion, all of its year
     assert found["at_random"] > 15
+    every = np.abs(years[:, None] - years[None, :])
+    assert found["at_random"] == pytest.approx(every.sum() / (len(years) * (len(years) - 1)))
     years[:] = np.nan
     assert catalogue_figures(vectors, years, MOODS)["distance_in_years"] is None
 

@@ -165,6 +165,15 @@ def test_an_artist_has_no_more_songs_than_wished():
     assert sum(r.song.artist == "Same" for r in path) == 1
 
 
+def test_of_several_artists_each_counts():
+    names = ["IU; SUGA", "IU", "SUGA", "Other"]
+    songs = [song_of(f"{i}", near(0, 0.9 - 0.01 * i), artist=name) for i, name in enumerate(names)]
+    results = Recommender(ListShelf(songs, SETTINGS)).recommend(near(0), Wishes(4, per_artist=1))
+    assert {r.song.artist for r in results} in ({"IU; SUGA", "Other"}, {"IU", "SUGA", "Other"})
+    nearest = max(results, key=lambda r: r.score)
+    assert nearest.rank == 1
+
+
 def test_artists_that_are_unknown_are_nobody():
     songs = [song_of(f"{i}", near(0), artist=None) for i in range(3)]
     assert len(Recommender(ListShelf(songs)).recommend(near(0), Wishes(3, per_artist=1))) == 3
@@ -211,6 +220,19 @@ def test_the_strongest_emotion_first_if_wished():
     assert [r.song.id for r in published] == ["same top", "near"]
 
 
+def test_the_strongest_emotion_stays_first_in_a_varied_list():
+    songs = [
+        song_of("other", [0.45, 0.46, 0.09, 0, 0, 0]),
+        song_of("a", [0.6, 0.0, 0.4, 0, 0, 0]),
+        song_of("b", [0.6, 0.01, 0.39, 0, 0, 0]),
+    ]
+    recommender = Recommender(ListShelf(songs, SETTINGS))
+    mood = np.array([0.5, 0.45, 0.05, 0, 0, 0])
+    found = recommender.recommend(mood, Wishes(3, same_top_first=True, diversity=0.9))
+    assert {r.song.id for r in found[:2]} == {"a", "b"}
+    assert recommender.recommend(mood, Wishes(3, diversity=0.9))[0].song.id == "other"
+
+
 def test_details_say_what_the_sound_moved():
     song = song_of("both", near(3), near(0))
     (result,) = Recommender(ListShelf([song], SETTINGS)).recommend(near(3), Wishes(1))
@@ -223,7 +245,13 @@ def test_details_say_what_the_sound_moved():
 
 @pytest.mark.parametrize(
     "wishes",
-    [{"k": 1_001}, {"diversity": 1.5}, {"per_artist": 0}, {"similarity": "euclid"}],
+    [
+        {"k": 1_001},
+        {"diversity": 1.5},
+        {"per_artist": 0},
+        {"similarity": "euclid"},
+        {"toward": "joy", "diversity": 0.5},
+    ],
 )
 def test_wishes_out_of_range_are_refused(wishes):
     with pytest.raises(InputError):

@@ -150,6 +150,8 @@ def test_refusals(table, tmp_path) -> None:
     bad.write_text("text,emotion\nx,joy\n", encoding="utf-8")
     refused(evaluate("--table", bad, *out), "no row that can be used", "text of one character")
     assert not (tmp_path / "out").exists()
+    refused(evaluate("--table", table, "--out", table), "is a file")
+    refused(evaluate("--table", table, "--out", table / "deep"), "is a file")
 
 
 def test_float32_goes_with_the_committed_tests(table, tmp_path) -> None:
