@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 import sqlalchemy as sa
 
 from data_prep.errors import CatalogueError
-from data_prep.song import STAGES, Song, SongFilter, Stage, fold
+from data_prep.song import STAGES, Song, SongFilter, Stage, enclosed, fold
 from data_prep.taxonomy import TAXONOMY_VERSION
 
 SCHEMA_VERSION: Final = "3"
@@ -33,6 +33,7 @@ FACTS: Final = tuple(
 )
 NOTES: Final = ("lyrics_note", "audio_note")
 
+_SPACES_AT_A_SEPARATOR: Final = 3  # that a filter looks through, on each side
 _ROWS_PER_STATEMENT: Final = 500
 
 _T = TypeVar("_T")
@@ -154,9 +155,11 @@ def conditions(where: SongFilter | None) -> list[sa.ColumnElement[bool]]:
         found.append(_songs.year <= where.year_to)
     for column, wanted in ((_songs.genre, where.genre), (_songs.artist, where.artist)):
         if wanted is not None:
-            values = sa.func.replace(sa.func.lower(sa.func.trim(column)), "; ", ";", type_=sa.Text)
-            enclosed = sa.literal(";") + values + sa.literal(";")
-            found.append(enclosed.contains(f";{fold(wanted)};", autoescape=True))
+            values = sa.func.lower(sa.func.trim(column), type_=sa.Text)
+            for spaced in ("; ", " ;") * _SPACES_AT_A_SEPARATOR:
+                values = sa.func.replace(values, spaced, ";", type_=sa.Text)
+            whole = sa.literal(";") + values + sa.literal(";")
+            found.append(whole.contains(enclosed(wanted), autoescape=True))
     for column, wanted in ((_songs.language, where.language), (_songs.source, where.source)):
         if wanted is not None:
             found.append(sa.func.lower(sa.func.trim(column)) == fold(wanted))

@@ -95,6 +95,10 @@ class SongFilter:
     def __post_init__(self) -> None:
         if self.year_from and self.year_to and self.year_from > self.year_to:
             raise InputError(f"no year is from {self.year_from} on and up to {self.year_to}")
+        for name in ("genre", "artist", "language", "source"):
+            wanted = getattr(self, name)
+            if wanted is not None and not wanted.strip(" ;"):
+                raise InputError(f"{name}: expected a name; leave it out for any")
 
     @property
     def restricts(self) -> bool:
@@ -122,8 +126,12 @@ def fold(text: str | None) -> str | None:
     return "".join(c.lower() if c.isascii() else c for c in text.strip(" "))
 
 
+def enclosed(values: str) -> str:
+    """Values that are separated by ``;``, folded, without the spaces beside them: ``;a;b;``."""
+    return f";{';'.join(part.strip(' ') for part in (fold(values) or '').split(';'))};"
+
+
 def _has_value(values: str | None, wanted: str | None) -> bool:
     if wanted is None:
         return True
-    parts = (fold(values) or "").replace("; ", ";")
-    return f";{fold(wanted)};" in f";{parts};"
+    return enclosed(wanted) in enclosed(values or "")

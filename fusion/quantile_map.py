@@ -3,12 +3,13 @@
 A branch that is timid, or that says one emotion of nearly every song, leaves a catalogue in a
 corner of the space that moods never ask for: the same few songs are found again and again.
 Histogram matching stretches the catalogue over the moods: of each emotion, the song at the
-q-th quantile of all songs gets what the mood at the q-th quantile of everyday moods has. The
-order of songs by any emotion's log-ratio stays as it was.
+q-th quantile of all songs gets what the mood at the q-th quantile of everyday moods has.
 
 The log-ratio of an emotion is the logarithm of its probability less the mean of all six
-(Aitchison 1982), so that six maps, one for each emotion, make a distribution again. What a
-song then says is relative to its catalogue: "sadder than nine of ten", not "sad".
+(Aitchison 1982), so that six maps, one for each emotion, make a distribution again. Each map
+rises, but what six maps give is centred once more: the order of songs by one emotion stays
+nearly, and not quite, as it was. What a song then says is relative to its catalogue: "sadder
+than nine of ten", not "sad".
 """
 
 from __future__ import annotations

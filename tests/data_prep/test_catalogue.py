@@ -146,6 +146,8 @@ def test_filters(board: Catalogue, where: SongFilter, expected: str) -> None:
 def test_filter_of_no_year() -> None:
     with pytest.raises(InputError, match="2020"):
         SongFilter(year_from=2020, year_to=2010)
+    with pytest.raises(InputError, match="genre: expected a name"):
+        SongFilter(genre=" ;")
 
 
 def test_meta(board: Catalogue) -> None:
