@@ -24,6 +24,9 @@ from data_prep.errors import CatalogueError, InputError
 
 BUSY_S: Final = 30.0
 
+IN_MEMORY: Final = "the catalogue in memory"
+"""Name of a catalogue that is no file and no server's."""
+
 _WAIT_TO_SETTLE_S: Final = 0.2
 _WRITER_LOCK: Final = 0x6D6165756D  # "maeum"; one writer at a time on a server
 _WAL_HEADER: Final = b"\x02"
@@ -149,7 +152,7 @@ def _memory() -> Place:
         "sqlite://", poolclass=sa.StaticPool, connect_args={"check_same_thread": False}
     )
     _let_us_begin(engine)
-    return Place(engine, "the catalogue in memory")
+    return Place(engine, IN_MEMORY)
 
 
 def _file(path: Path, *, create: bool, read_only: bool) -> Place:

@@ -187,6 +187,8 @@ class Recommender:
         """
         wishes = wishes or Wishes()
         vector = query if isinstance(query, np.ndarray) else query.distribution
+        if vector.shape != (N_EMOTIONS,):
+            raise InputError(f"a mood is an emotion distribution (6,), got shape {vector.shape}")
         if language is None:
             spoken = None if isinstance(query, np.ndarray) else query.language
             language = "ko" if spoken == "ko" else "en"
@@ -222,7 +224,10 @@ class Recommender:
             raise InputError(f"no song has the id {song_id!r}: `maeum export` lists the ids")
         vector = np.asarray(self.shelf.index().vectors[row], dtype=np.float32)
         if not np.isfinite(vector).all():
-            raise InputError(f"nothing is known of the emotion of the song {song_id!r}")
+            raise InputError(
+                f"nothing is known of the emotion of the song {song_id!r}, or its file is gone: "
+                "index it again"
+            )
         return vector
 
     def _path(

@@ -13,6 +13,7 @@ import hashlib
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Final, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from data_prep.catalogue_place import IN_MEMORY
 from data_prep.errors import MaeumError
 from fusion.combination import Fused, fuse_many
 from fusion.hygiene import Hygiene, SongName, hygiene_of
@@ -44,6 +46,7 @@ MOST_SONGS_KEPT: Final = 4_096
 _FUSED: Final[tuple[Stage, ...]] = ("fused",)
 _NUMBERS: Final = "numbers.npy"
 _CACHE: Final = "XDG_CACHE_HOME"
+_WRITING_S: Final = 3_600.0  # after which nobody is writing any more
 
 
 class Shelf(Protocol):
@@ -318,7 +321,7 @@ class CatalogueShelf:
 
     def _save(self, similarity: SimilarityName, numbers: NDArray[np.int64]) -> None:
         """Keep an index of many songs for the next start; one that cannot be kept is not."""
-        if len(numbers) < SAVE_FROM:
+        if len(numbers) < SAVE_FROM or self._catalogue.name == IN_MEMORY:
             return
         folder = self._folder(similarity)
         with suppress(OSError, MaeumError):
@@ -334,10 +337,16 @@ class CatalogueShelf:
                     if path.is_dir() and path != folder
                 ]
                 new.replace(folder)
-                for path in old:
+                for path in (*old, *_left_over(folder.parent)):
                     shutil.rmtree(path, ignore_errors=True)
             finally:
                 shutil.rmtree(new, ignore_errors=True)
+
+
+def _left_over(folder: Path) -> list[Path]:
+    """What processes that were killed had begun to write there."""
+    long_ago = time.time() - _WRITING_S
+    return [path for path in folder.glob(".new-*") if path.stat().st_mtime < long_ago]
 
 
 def _known(index: SimilarityIndex, rows: dict[str, int]) -> dict[str, NDArray[np.float32]]:

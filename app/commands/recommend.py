@@ -175,7 +175,8 @@ def recommend(
 
     print_lines([*analysis_lines(analysis), "", *recommendation_lines(results)])
     if not results:
-        typer.echo("no song passes these filters", err=True)
+        none = "no song passes these filters" if where.restricts else "no song can be found"
+        typer.echo(none, err=True)
 
 
 def _of_song(recommender: Recommender, song_id: str) -> Analysis:

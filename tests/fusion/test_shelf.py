@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,26 @@ def test_a_change_of_songs_or_settings_makes_another_index(path):
         shelf = CatalogueShelf(catalogue, OTHER)
         assert ids(shelf, QUERY) == ids(ListShelf(catalogue.songs(), OTHER), QUERY)
         assert len(list(index_place(str(path)).iterdir())) == 1
+
+
+def test_what_killed_processes_left_is_cleared_and_nothing_of_those_that_write(path):
+    place = index_place(str(path))
+    for name in (".new-long-ago", ".new-now"):
+        (place / name).mkdir(parents=True)
+    os.utime(place / ".new-long-ago", (1_000_000, 1_000_000))
+    with Catalogue.open(path, read_only=True) as catalogue:
+        ids(CatalogueShelf(catalogue, SETTINGS), QUERY)
+    assert (place / ".new-now").is_dir()
+    assert not (place / ".new-long-ago").exists()
+
+
+def test_a_catalogue_in_memory_leaves_nothing_in_the_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(shelf_module, "SAVE_FROM", 1)
+    with Catalogue.open("sqlite://", create=True) as catalogue:
+        catalogue.upsert([Song(id="one", title="b", lyrics=StageVector(QUERY, "words"))])
+        assert ids(CatalogueShelf(catalogue, SETTINGS), QUERY) == ["one"]
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("damage", ["numbers", "index", "empty"])
