@@ -24,10 +24,13 @@ from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from data_prep.temperature import fit_temperature
 from fusion.calibration import calibrate
 from fusion.combination import fuse_many
+from fusion.labelled_songs import LabelledSongs
 from fusion.mood_texts import fitting_moods
 from fusion.priors import average_answer
 from fusion.quantile_map import QuantileMap
+from fusion.rules import Method
 from fusion.settings import BranchCalibration, FusionSettings
+from fusion.weight_rows import calibrated_settings, learned_settings
 from lyrics_model.mixture import validation_texts
 from lyrics_model.predictor import LyricPredictor
 
@@ -133,7 +136,7 @@ def fit_fusion(
     audio_temperature: float,
     catalogue: Catalogue,
     out: Path,
-    start: FusionSettings | None = None,
+    learn_from: tuple[Method, LabelledSongs] | None = None,
     *,
     relative: bool = False,
 ) -> tuple[FusionSettings, Spread]:
@@ -147,22 +150,27 @@ def fit_fusion(
         From the audio model's card.
     catalogue
         Songs whose branch vectors give the priors.
-    start
-        Settings learned from labelled songs (:func:`fusion.weight_rows.learned_settings`):
-        calibration and rule are theirs, and only the priors and the moods' temperature are
-        fitted. ``None`` fits the temperatures too, for the plain mean.
+    learn_from
+        Kind of rule, and labelled songs that it is learned from: their temperatures first, then
+        the catalogue's priors, and then the rule from answers so corrected, as it will be given
+        them. ``None`` fits the temperatures on validation texts, for the plain mean.
     relative
         Also spread the catalogue's songs over everyday moods
         (:mod:`fusion.quantile_map`).
     """
     of_songs, of_moods = fit_lyric_temperatures(predictor)
-    settings = start or FusionSettings(
+    settings = FusionSettings(
         lyrics=BranchCalibration(temperature=of_songs),
         audio=BranchCalibration(temperature=audio_temperature),
     )
+    if learn_from is not None:
+        settings = calibrated_settings(learn_from[1])
     settings = replace(settings, mood=BranchCalibration(temperature=of_moods))
     songs = catalogue.vectors(stages=("lyrics", "audio"))
     fitted, found = fit_priors(settings, songs.lyrics, songs.audio)
+    if learn_from is not None:
+        fitted = learned_settings(*learn_from, fitted)
+        found = spread(songs.lyrics, songs.audio, fitted)
     if relative:
         fused = fuse_many(songs.lyrics, songs.audio, fitted).distribution
         moods = fitting_moods(predictor, fitted)

@@ -81,13 +81,13 @@ def calibrated_settings(songs: LabelledSongs) -> FusionSettings:
 def learned_settings(
     method: Method, songs: LabelledSongs, calibrated: FusionSettings
 ) -> FusionSettings:
-    """Settings of one rule, all of them learned from these songs: temperatures of the branches
-    first, then the rule, then the temperature of what it gives.
+    """Settings of one rule, learned from these songs: the rule, then the temperature of what it
+    gives.
 
     Parameters
     ----------
     calibrated
-        What :func:`calibrated_settings` makes of the songs.
+        Calibration of the branches, as :func:`calibrated_settings` makes it of the songs.
 
     Raises
     ------

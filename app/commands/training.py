@@ -129,18 +129,18 @@ def train_fusion(
         from fusion.fitting import fit_fusion
 
         check_writable(out)  # before any song is read
-        start = None
+        learn_from = None
         if table is not None:
-            from app.commands.weight_study import SongTableOptions, settings_of_table
+            from app.commands.weight_study import SongTableOptions, songs_to_learn_from
 
-            start = settings_of_table(SongTableOptions(table), method or "mean")
+            learn_from = songs_to_learn_from(SongTableOptions(table), method or "mean")
         with Catalogue.open(catalogue, read_only=True) as opened:
             settings, spread = fit_fusion(
                 load_lyric_predictor(None),
                 load_audio_predictor(None).card.temperature,
                 opened,
                 out,
-                start,
+                learn_from,
                 relative=relative,
             )
     typer.echo(

@@ -13,13 +13,12 @@ from data_prep.readers.labelled_table import DEFAULT_LABEL_COLUMN, label_set_of,
 from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import SongAnalyser, load_lyric_predictor
 from fusion.evaluation_tables import write_problems
-from fusion.labelled_songs import AskedSongs, songs_of_table
+from fusion.labelled_songs import AskedSongs, LabelledSongs, songs_of_table
 from fusion.listening import Listener
 from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, check_per_emotion, paired
-from fusion.rules import METHODS
-from fusion.settings import FusionSettings
+from fusion.rules import METHODS, Method
 from fusion.weight_report import write_report
-from fusion.weight_rows import calibrated_settings, check_size, learned_settings
+from fusion.weight_rows import check_size
 from fusion.weight_study import study
 
 COMMAND = "maeum study fusion-weights"
@@ -86,8 +85,8 @@ def study_benchmark(
     write_report(out, found, command=command, about=about)
 
 
-def settings_of_table(options: SongTableOptions, method: str) -> FusionSettings:
-    """Calibration and a rule learned from a table of labelled songs.
+def songs_to_learn_from(options: SongTableOptions, method: str) -> tuple[Method, LabelledSongs]:
+    """The method by its name, and the labelled songs of a table with what the models say.
 
     Raises
     ------
@@ -96,8 +95,7 @@ def settings_of_table(options: SongTableOptions, method: str) -> FusionSettings:
     """
     if method not in METHODS:
         raise InputError(f"--method {method!r}: expected one of {', '.join(METHODS)}")
-    asked = _asked(options, SongAnalyser())
-    return learned_settings(method, asked.songs, calibrated_settings(asked.songs))
+    return method, _asked(options, SongAnalyser()).songs
 
 
 def study_table(

@@ -5,11 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from data_prep.catalogue import Song, StageVector
+from data_prep.catalogue import Catalogue, Song, StageVector
 from data_prep.errors import InputError
-from fusion.fitting import Spread, fit_priors, spread
+from fusion.calibration import calibrate
+from fusion.fitting import Spread, fit_fusion, fit_priors, spread
 from fusion.rescoring import branch_vectors
+from fusion.rule_learning import learn
 from fusion.settings import FusionSettings
+from tests.fusion.toy_songs import made_songs
 
 
 def _songs(rows: np.ndarray) -> list[Song]:
@@ -61,3 +64,22 @@ def test_empty_catalogue_is_named() -> None:
 
 def test_spread_reads_well() -> None:
     assert str(Spread((0.5, 0.5, 0, 0, 0, 0))).startswith("joy 50.0%, tension 50.0%, calm 0.0%")
+
+
+def test_a_rule_is_learned_from_what_it_will_be_given(tmp_path, monkeypatch) -> None:
+    """Priors first: the same as learning from labelled songs whose answers are so corrected."""
+    monkeypatch.setattr("fusion.fitting.fit_lyric_temperatures", lambda _: (1.2, 0.8))
+    labelled = made_songs(240)
+    with Catalogue.open(tmp_path / "songs.db", create=True) as catalogue:
+        catalogue.upsert(_songs(_drowned()))
+        out = tmp_path / "fusion.json"
+        fitted, found = fit_fusion(None, 1.0, catalogue, out, ("stacking", labelled))
+        raw = catalogue.vectors(stages=("lyrics", "audio"))
+    assert fitted.audio.prior_strength > 0
+    assert fitted.mood.temperature == 0.8
+    both = labelled.chosen(labelled.has_words & labelled.has_sound)
+    words = calibrate(both.words, fitted.lyrics)
+    sound = calibrate(both.sound, fitted.audio)
+    assert fitted.rule == learn("stacking", words, sound, both.labels)
+    assert found == spread(raw.lyrics, raw.audio, fitted)
+    assert FusionSettings.load(out) == fitted
