@@ -1,14 +1,17 @@
-"""Speech to text over a stand-in for faster-whisper."""
+"""Speech to text: a tiny real Whisper, and a stand-in for what it would not say."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+import soundfile
 
 from app.service.speech import MOST_S, Speech
 from data_prep.errors import InputError, MissingExtraError, ModelFolderError
@@ -91,3 +94,33 @@ def test_silence_is_refused(folder: Path, silence: str) -> None:
 def test_what_cannot_be_decoded_is_refused(folder: Path) -> None:
     with pytest.raises(InputError, match="no audio stream"):
         Speech.load(folder).text(Path("picture.png"))
+
+
+@pytest.fixture(scope="module")
+def tiny_whisper(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    pytest.importorskip("faster_whisper")
+    from tests.app.service.tiny_whisper import write_tiny_whisper
+
+    return write_tiny_whisper(tmp_path_factory.mktemp("whisper"))
+
+
+def test_a_real_model_listens(tiny_whisper: Path, tmp_path: Path) -> None:
+    from tests.app.service.tiny_whisper import SAID as SENTENCE
+
+    speech = Speech.load(tiny_whisper)
+    random = np.random.default_rng(0)
+    for name, rate in (("a.wav", 16_000), ("b.ogg", 44_100)):
+        soundfile.write(tmp_path / name, 0.1 * random.normal(size=(2 * rate, 2)), rate)
+        assert speech.text(tmp_path / name) == SENTENCE
+    (tmp_path / "words.wav").write_text("no sound", encoding="utf-8")
+    with pytest.raises(InputError, match="cannot be listened to"):
+        speech.text(tmp_path / "words.wav")
+
+
+def test_a_real_model_that_is_damaged_is_refused(tiny_whisper: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "damaged"
+    shutil.copytree(tiny_whisper, damaged)
+    whole = (damaged / "model.bin").read_bytes()
+    (damaged / "model.bin").write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ModelFolderError, match="cannot be loaded"):
+        Speech.load(damaged)
