@@ -228,6 +228,13 @@ def page_figures(folder: Path) -> dict[str, Any]:
         }
         for name, row in study["rows"].items()
     ]
+    curve = study["curve"]
+    found["curve"] = {
+        "weights": curve["weights"],
+        "macro_f1": [round(value, 3) for value in curve["macro_f1"]],
+        "intervals": [[round(bound, 3) for bound in each] for each in curve["intervals"]],
+    }
+    found["reliability"] = study["reliability"]
     return found
 
 

@@ -158,6 +158,18 @@ class Reliability:
         gaps = np.abs(self.accuracy[filled] - self.confidence[filled])
         return float((self.counts[filled] * gaps).sum() / self.counts.sum())
 
+    def to_json(self) -> dict[str, Any]:
+        """Lists of the three, ``None`` for the means of an empty bin."""
+        filled = (self.counts > 0).tolist()
+        means = {
+            name: [
+                round(float(v), 4) if is_there else None
+                for v, is_there in zip(values, filled, strict=True)
+            ]
+            for name, values in (("confidence", self.confidence), ("accuracy", self.accuracy))
+        }
+        return {"counts": self.counts.tolist(), **means}
+
 
 def reliability(confidence: Floats, right: Members, n_bins: int = 15) -> Reliability:
     """Bins of answers by their confidence.

@@ -2,8 +2,8 @@
 
 A line stands behind the times at which it is sung, ``[01:23.45]``, one or several of them: a
 chorus is often written once with all of its times. Lines of facts, ``[ti:…]``, are not sung.
-Times within a line, ``<01:23.45>`` or ``[01:23.45]``, are of words and change no order, nor
-does ``[offset:…]``, which moves all lines alike.
+Times within a line, ``<01:23.45>`` or ``[01:23.45]``, are of words and change no order.
+``[offset:500]`` has all lines sung so many milliseconds sooner, a negative one later.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ from typing import Final
 _LINE: Final = re.compile(r"\s*((?:\[\d{1,3}:\d{1,2}(?:[.:]\d{1,3})?\]\s*)+)(.*)", re.DOTALL)
 _TIME: Final = re.compile(r"\[(\d{1,3}):(\d{1,2})(?:[.:](\d{1,3}))?\]")
 _FACT: Final = re.compile(r"\s*\[[a-z#_][^\[\]:]{0,20}:.*\]\s*", re.IGNORECASE)
+
+_OFFSET: Final = re.compile(r"\s*\[offset:\s*([+-]?\d{1,6})\s*\]\s*", re.IGNORECASE)
 
 _LEAST_SHARE: Final = 0.5
 
@@ -55,7 +57,14 @@ def timed_lines(text: str) -> list[tuple[float, str]]:
             sung.append((time, match[2]))
         elif line.strip() and not _FACT.fullmatch(line):
             sung.append((time, line))
-    return sorted(sung, key=lambda each: each[0])
+    moved = sum(int(found[1]) / 1000.0 for found in map(_OFFSET.fullmatch, lines) if found)
+    ordered = sorted(sung, key=lambda each: each[0])
+    return [(max(time - moved, 0.0), line) for time, line in ordered]
+
+
+def has_times(text: str) -> bool:
+    """Whether there is a line with a time before it: such a text is a song's, however short."""
+    return any(_LINE.fullmatch(line) for line in text.split("\n"))
 
 
 def _seconds(minutes: str, seconds: str, fraction: str) -> float:

@@ -145,7 +145,13 @@ def study(
     }
     if across:
         content["across"] = _across(draws[0], methods, say)
-    return WeightStudy(content, draws[0], answers[0])
+    found_study = WeightStudy(content, draws[0], answers[0])
+    content["reliability"] = {
+        row: found_study.bins(row).to_json()
+        for row in dict.fromkeys((FIXED, better, best, "as served"))
+        if row in answers[0]
+    }
+    return found_study
 
 
 def _learnable(songs: LabelledSongs, left_out: dict[str, str]) -> list[Method]:

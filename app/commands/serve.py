@@ -94,7 +94,8 @@ def serve(
         sound_workers=sound_workers,
         waiting=waiting,
         origins=tuple(allow_origin or ()),
-        files=host in LOOPBACK if files is None else files,
+        # a path under a proxy: others come through it
+        files=host in LOOPBACK and not root_path if files is None else files,
         mcp=mcp,
         log=log,  # type: ignore[arg-type]
         log_words=log_words,

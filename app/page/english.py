@@ -166,6 +166,13 @@ ENGLISH: Final[dict[str, str]] = {
     "lab_constant": "constant",
     "lab_simple": "simple model",
     "lab_rules": "Macro-F1 by rule (95% interval)",
+    "lab_curve": "Macro-F1 by the weight of the words (mean, 95% interval)",
+    "lab_curve_told": "Sound alone {sound}, half and half {half}, words alone {words}.",
+    "lab_reliability": "How sure it is, and how often right",
+    "lab_reliability_told": "Share that is right over the probability given; on the diagonal "
+    "both are the same. The larger a dot, the more answers.",
+    "lab_sure": "Probability of the strongest emotion",
+    "lab_right": "Share that is right",
     "lab_cards": "Model cards",
     "lab_card_data": "Data",
     "lab_card_use": "Use",

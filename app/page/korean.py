@@ -165,6 +165,13 @@ KOREAN: Final[dict[str, str]] = {
     "lab_constant": "상수",
     "lab_simple": "단순 모델",
     "lab_rules": "섞는 방법별 macro-F1 (95% 구간)",
+    "lab_curve": "말의 무게에 따른 macro-F1 (평균, 95% 구간)",
+    "lab_curve_told": "소리만 {sound}, 반반 {half}, 말만 {words}.",
+    "lab_reliability": "얼마나 확신하고 얼마나 맞을까요",
+    "lab_reliability_told": "답한 확률에 따라 실제로 맞은 비율입니다. 대각선에서는 둘이 같습니다. "
+    "점이 클수록 답이 많습니다.",
+    "lab_sure": "가장 센 감정의 확률",
+    "lab_right": "맞은 비율",
     "lab_cards": "모델 카드",
     "lab_card_data": "자료",
     "lab_card_use": "쓰임",

@@ -11,6 +11,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any, Final
 
+from app.page.lab_plots import reliability, weight_curve
 from app.page.markup import escaped
 from app.page.texts import Language, text
 
@@ -33,6 +34,12 @@ def measured_section(language: Language) -> str:
     rows = [row for name in _RULES for row in figures["fusion"] if row["rule"] == name]
     parts.append(
         _chart("lab_rules", "fusion", [_bar(row["rule"], row, language) for row in rows], language)
+    )
+    parts.append(
+        f'<div class="maeum-plots">'
+        f"{_figure('lab_curve', weight_curve(figures['curve'], language), language)}"
+        f"{_figure('lab_reliability', reliability(figures['reliability'], language), language)}"
+        "</div>"
     )
     for branch in BRANCHES:
         bars = [_bar(row["test"], row, language) for row in figures[branch]]
@@ -68,6 +75,13 @@ def _chart(heading: str, command: str, bars: list[str], language: Language) -> s
     return (
         f'<figure class="maeum-figures"><figcaption><h3>{escaped(text(language, heading))}</h3>'
         f'<p class="maeum-hint">{escaped(note)}</p></figcaption><ul>{"".join(bars)}</ul></figure>'
+    )
+
+
+def _figure(heading: str, plot: str, language: Language) -> str:
+    return (
+        f'<figure class="maeum-figures"><figcaption><h3>{escaped(text(language, heading))}</h3>'
+        f"</figcaption>{plot}</figure>"
     )
 
 

@@ -38,7 +38,9 @@ def mount_page(
     speech
         Reads a mood that is spoken; ``None`` where there is no model for it.
     """
-    page = build_page(answers, files=options.files, speech=speech)
+    page = build_page(
+        answers, files=options.files, speech=speech, max_upload_mb=options.max_upload_mb
+    )
     gr.mount_gradio_app(app, page, path="/", **mount_options(options))
     return page
 

@@ -21,6 +21,7 @@ from app.page.song_tab import song_tab
 from app.page.style import MARK
 from app.page.texts import LANGUAGES, Language, as_language, language_of, text
 from app.service.answers import Answers
+from app.service.options import MAX_UPLOAD_MB
 from app.service.speech import SpeechReader
 
 WAITING: Final = 32
@@ -36,7 +37,11 @@ _SET_LANGUAGE: Final = (
 
 
 def build_page(
-    answers: Answers, *, files: bool = False, speech: SpeechReader | None = None
+    answers: Answers,
+    *,
+    files: bool = False,
+    speech: SpeechReader | None = None,
+    max_upload_mb: int = MAX_UPLOAD_MB,
 ) -> gr.Blocks:
     """Build the page over a catalogue.
 
@@ -48,6 +53,8 @@ def build_page(
         Whether recordings of the catalogue are played, and playlists name their paths.
     speech
         Reads a mood that is spoken; ``None`` where there is no model for it.
+    max_upload_mb
+        Of one upload, as it is told.
 
     Returns
     -------
@@ -58,7 +65,7 @@ def build_page(
         analytics_enabled=False,
         delete_cache=(UPLOAD_CHECK_S, UPLOAD_AGE_S),
     ) as page:
-        _lay_out(page, Parts(answers, files=files, speech=speech))
+        _lay_out(page, Parts(answers, files=files, speech=speech, max_upload_mb=max_upload_mb))
     page.queue(max_size=WAITING, api_open=True, default_concurrency_limit=2)
     built: gr.Blocks = page
     return built

@@ -23,9 +23,9 @@ from app.feedback.shown_list import LISTENER
 from app.page.markup import escaped
 from app.page.texts import Language, text
 from app.service.answers import Answers, Listener
+from app.service.options import MAX_UPLOAD_MB
 from app.service.speech import SpeechReader
 
-MAX_UPLOAD_MB: Final = 200
 DEFAULT_COUNT: Final = 5
 MOST_SHOWN: Final = 20
 
@@ -93,6 +93,8 @@ class Parts:
         Whether recordings of the catalogue are played, and playlists name their paths.
     speech
         Reads a mood that is spoken; ``None`` where there is no model for it.
+    max_upload_mb
+        Of one upload, as it is told.
 
     Attributes
     ----------
@@ -105,11 +107,17 @@ class Parts:
     """
 
     def __init__(
-        self, answers: Answers, *, files: bool = False, speech: SpeechReader | None = None
+        self,
+        answers: Answers,
+        *,
+        files: bool = False,
+        speech: SpeechReader | None = None,
+        max_upload_mb: int = MAX_UPLOAD_MB,
     ) -> None:
         self.answers = answers
         self.files = files
         self.speech = speech
+        self.max_upload_mb = max_upload_mb
         self.listener = gr.BrowserState("", storage_key="maeum-listener", secret="maeum")
         self.learns = gr.BrowserState(True, storage_key="maeum-learns", secret="maeum")
         self.translated: list[Translated] = []

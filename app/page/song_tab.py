@@ -15,7 +15,6 @@ from app.page.cards import empty_state, reading_card
 from app.page.markup import escaped
 from app.page.parts import (
     DEFAULT_COUNT,
-    MAX_UPLOAD_MB,
     QUIET,
     SOUND,
     WORDS,
@@ -74,7 +73,7 @@ def song_tab(parts: Parts, language: gr.Radio) -> View:
         parts.html(
             lambda wanted: (
                 '<p class="maeum-hint">'
-                f"{escaped(text(wanted, 'song_limit', size=MAX_UPLOAD_MB))}</p>"
+                f"{escaped(text(wanted, 'song_limit', size=parts.max_upload_mb))}</p>"
             ),
             min_width=0,
         )

@@ -24,7 +24,7 @@ from app.library.playlist_export import PLAYLIST_FORMS, PlaylistForm, playlist_o
 from app.service import models
 from app.service.answers import Answer, Answers, Listener
 from app.service.errors import UnknownError, failure, tell_failures
-from app.service.limits import Gate, LimitedBody, TooLargeError
+from app.service.limits import FewUploads, Gate, LimitedBody, TooLargeError
 from app.service.options import ServiceOptions
 from app.service.protection import Protection
 from app.service.recordings import check_duration, recording_of
@@ -353,6 +353,11 @@ def create_api(answers: Answers, options: ServiceOptions) -> FastAPI:
         LimitedBody,
         most_bytes=1_000_000 * options.max_upload_mb + _BODY_MARGIN,
         refuse=failure("too_large", f"at most {options.max_upload_mb} MB can be sent"),
+    )
+    app.add_middleware(
+        FewUploads,
+        most=options.sound_workers + UPLOADS_WAITING,
+        refuse=failure("busy", "too many send recordings at once: try again in a moment"),
     )
     if options.origins:
         app.add_middleware(

@@ -66,6 +66,40 @@ class Gate:
                 self._inside -= 1
 
 
+class FewUploads:
+    """ASGI middleware: turns away an upload while as many are coming or being read as may be.
+
+    Parameters
+    ----------
+    app
+        What is protected.
+    most
+        Uploads at once.
+    refuse
+        Answers one too many.
+    """
+
+    def __init__(self, app: ASGIApp, most: int, refuse: ASGIApp) -> None:
+        self.app = app
+        self._most = most
+        self._refuse = refuse
+        self._inside = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = dict(scope.get("headers", ())).get(b"content-type", b"").lower()
+        if scope["type"] != "http" or not kind.startswith(b"multipart/form-data"):
+            await self.app(scope, receive, send)
+            return
+        if self._inside >= self._most:
+            await self._refuse(scope, receive, send)
+            return
+        self._inside += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self._inside -= 1
+
+
 class LimitedBody:
     """ASGI middleware: stops to receive a body that is too large, while it comes.
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 from data_prep.errors import InputError
 
 LogForm = Literal["json", "text", "off"]
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
+MAX_UPLOAD_MB: Final = 200
+LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 @dataclass(frozen=True)
@@ -49,7 +50,7 @@ class ServiceOptions:
     host: str = "127.0.0.1"
     port: int = 7860
     passwords: tuple[tuple[str, str], ...] = ()
-    max_upload_mb: int = 200
+    max_upload_mb: int = MAX_UPLOAD_MB
     max_minutes: float = 60.0
     sound_s: float = 60.0
     sound_workers: int = 1

@@ -35,6 +35,7 @@ from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
 from data_prep.readers.song_stream import SongStream, open_song_stream
 from data_prep.readers.song_table import SongRecord, row_id
 from data_prep.taxonomy import EMOTIONS
+from data_prep.timed_lyrics import has_times
 from fusion.analysis import Analysis, SongAnalyser
 
 if TYPE_CHECKING:
@@ -125,7 +126,8 @@ def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
 def is_sentence(text: str) -> bool:
     """Whether a text is one segment of one line: read as a mood rather than as a song's words."""
     stripped = text.strip()
-    return "\n" not in stripped and len(stripped) <= MAX_SEGMENT_CHARACTERS
+    is_one = "\n" not in stripped and len(stripped) <= MAX_SEGMENT_CHARACTERS
+    return is_one and not has_times(stripped)
 
 
 def is_mood(text: str | None, audio: object | None) -> bool:

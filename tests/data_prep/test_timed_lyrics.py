@@ -7,7 +7,7 @@ from itertools import permutations
 import pytest
 
 from data_prep.lyrics_text import clean_lyrics
-from data_prep.timed_lyrics import in_sung_order
+from data_prep.timed_lyrics import has_times, in_sung_order, timed_lines
 
 COMPRESSED = """[ti:노래]
 [ar:가수]
@@ -50,6 +50,26 @@ def test_a_line_without_a_time_stays_behind_its_own():
 )
 def test_times_of_words_are_no_words(line):
     assert clean_lyrics(f"[re:editor]\r\n[00:00.10]\r\n{line}\r\n") == "너를 사랑해"
+
+
+@pytest.mark.parametrize(
+    ("offset", "times"),
+    [
+        ("[offset:+500]", [0.5, 9.5]),
+        ("[Offset: -1500 ]", [2.5, 11.5]),
+        ("[offset:3000]", [0.0, 7.0]),
+    ],
+)
+def test_an_offset_moves_all_lines(offset, times):
+    found = timed_lines(f"{offset}\n[00:10.00]b\n[00:01.00]a")
+    assert [line for _, line in found] == ["a", "b"]
+    assert [time for time, _ in found] == pytest.approx(times)
+
+
+def test_a_text_with_times_is_told():
+    assert has_times("[00:12.30]사랑해")
+    assert not has_times("사랑해 [00:12.30]")
+    assert not has_times("[ti:제목]\n사랑해")
 
 
 @pytest.mark.parametrize(

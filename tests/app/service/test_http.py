@@ -5,11 +5,12 @@ from __future__ import annotations
 import http.client
 import json
 import logging
+import socket
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -323,6 +324,30 @@ def test_when_too_many_wait_further_ones_are_told_at_once(
         for thread in threads:
             thread.join()
     assert sorted(answer.status_code for answer in statuses) == [200] * 3 + [503] * 5
+
+
+def test_uploads_are_turned_away_before_they_are_received(
+    filled: str, analyser, monkeypatch
+) -> None:
+    monkeypatch.setattr("app.service.http.UPLOADS_WAITING", 1)
+    head = (
+        b"POST /api/v1/analyse HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 5000\r\n"
+        b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x\r\n"
+    )
+    with client(filled, analyser) as api, ExitStack() as opened:
+        place = (api.base_url.host, api.base_url.port)
+        for _ in range(2):  # two that began to send, and do not go on
+            opened.enter_context(socket.create_connection(place)).sendall(head)
+        for _ in range(200):
+            third = opened.enter_context(socket.create_connection(place, timeout=0.5))
+            third.sendall(head)
+            with suppress(TimeoutError):
+                answer = third.recv(4_096)
+                break
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b"busy" in answer
+        found = api.post("/api/v1/recommend", json={"text": "sad", "count": 2})
+        assert len(found.json()["results"]) == 2  # others are answered
 
 
 def test_pages_elsewhere_may_ask_only_if_they_are_named(filled: str, analyser) -> None:

@@ -248,6 +248,7 @@ def test_json_lines_that_are_none_keep_their_place(folder, analyser):
 def test_sentences_and_songs():
     assert is_sentence(" 오늘 너무 우울해 ")
     assert not is_sentence("첫 줄\n둘째 줄")
+    assert not is_sentence("[00:12.30]오늘 너무 우울해")
     assert not is_sentence("가" * 201)
 
 
