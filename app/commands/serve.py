@@ -94,8 +94,9 @@ def serve(
         sound_workers=sound_workers,
         waiting=waiting,
         origins=tuple(allow_origin or ()),
-        # a path under a proxy: others come through it
+        # others come through a proxy: unless it is said, its users get no files
         files=host in LOOPBACK and not root_path if files is None else files,
+        files_through_proxy=files is True,
         mcp=mcp,
         log=log,  # type: ignore[arg-type]
         log_words=log_words,

@@ -47,6 +47,7 @@ _TOLD: Final = (
     "id", "title", "artist", "album", "year", "genre", "language", "licence", "link", "source",
     "missing_since",
 )  # fmt: skip
+_OF_PROXIES: Final = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 _METHODS: Final = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _BODY_MARGIN: Final = 1_000_000
 _CHUNK: Final = 1 << 20
@@ -197,12 +198,13 @@ class Api:
         """The songs as points, as many as can be looked at."""
         return _json(await self._reads.run(lambda: song_map(self._answers.songs).to_json()))
 
-    async def audio(self, id: SongId) -> Response:
+    async def audio(self, request: Request, id: SongId) -> Response:
         """A recording of a song, as the file that was indexed; parts of it by Range."""
 
         def find() -> Path:
             song = self._known(id)
-            path = recording_of(song, self._answers.songs.file(id)) if self._options.files else None
+            may = self._gives_files(request)
+            path = recording_of(song, self._answers.songs.file(id)) if may else None
             if path is None:
                 raise UnknownError("there is no recording of that song to be played here")
             return path
@@ -211,6 +213,7 @@ class Api:
 
     async def playlist(
         self,
+        request: Request,
         id: Annotated[list[models.Name], Query(description="Ids, in their order.")],
         format: PlaylistForm = "m3u8",
     ) -> Response:
@@ -220,7 +223,7 @@ class Api:
 
         def make() -> str:
             found = self._answers.songs.catalogue.get(id)
-            return playlist_of(found, format, with_paths=self._options.files)
+            return playlist_of(found, format, with_paths=self._gives_files(request))
 
         content = await self._reads.run(make)
         name = f'attachment; filename="maeum.{format}"'
@@ -272,6 +275,11 @@ class Api:
         if song is None:
             raise UnknownError("no song of the catalogue has that id")
         return song
+
+    def _gives_files(self, request: Request) -> bool:
+        """Whether who asks may have recordings and their paths."""
+        came_through = any(name in request.headers for name in _OF_PROXIES)
+        return self._options.files and (self._options.files_through_proxy or not came_through)
 
     def _told(self, songs: list[Song]) -> list[dict[str, Any]]:
         """Songs as they are told: facts, what they are fused to, whether they can be played."""

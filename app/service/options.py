@@ -37,6 +37,8 @@ class ServiceOptions:
         Other web pages that may ask from a browser (CORS).
     files
         Whether recordings of the catalogue are played and playlists name their paths.
+    files_through_proxy
+        Whether for those too who come through a proxy, as its headers say.
     mcp
         Whether the page's endpoints are offered as tools (Model Context Protocol).
     log
@@ -57,6 +59,7 @@ class ServiceOptions:
     waiting: int = 16
     origins: tuple[str, ...] = ()
     files: bool = False
+    files_through_proxy: bool = False
     mcp: bool = False
     log: LogForm = "off"
     log_words: bool = False

@@ -199,6 +199,21 @@ def test_paths_are_kept_back_where_files_are_not_served(
         assert not api.get("/api/v1/song", params={"id": "노래/1 &?=%"}).json()["playable"]
 
 
+@pytest.mark.parametrize("header", ["X-Forwarded-For", "Forwarded", "x-real-ip", "Via"])
+def test_who_comes_through_a_proxy_gets_no_files_unless_it_was_said(
+    filled: str, analyser, recording: Path, header: str
+) -> None:
+    song, through = {"id": "노래/1 &?=%"}, {header: "for=192.0.2.7"}
+    with client(filled, analyser, files=True) as api:
+        assert api.get("/api/v1/audio", params=song).content == recording.read_bytes()
+        refused(api.get("/api/v1/audio", params=song, headers=through), 404, "unknown")
+        listed = api.get("/api/v1/playlist", params=song, headers=through).text
+        assert str(recording.parent) not in listed
+    with client(filled, analyser, files=True, files_through_proxy=True) as api:
+        found = api.get("/api/v1/audio", params=song, headers=through)
+        assert found.content == recording.read_bytes()
+
+
 @pytest.mark.parametrize("change", ["content", "link", "gone"])
 def test_another_file_in_the_place_of_a_recording_is_not_given_away(
     filled: str, analyser, recording: Path, change: str
