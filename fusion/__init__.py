@@ -1,1 +1,1 @@
-"""Calibration, combination, search, recommendation and evaluation of emotion distributions."""
+"""Calibration, combination, search and recommendation of emotion distributions."""

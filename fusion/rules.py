@@ -9,7 +9,7 @@ asks a rule only about songs that have both. Logarithms are of probabilities not
 :data:`data_prep.temperature.FLOOR`.
 
 A rule is a frozen dataclass of plain numbers, so that it lies as JSON in a settings
-file; how its numbers are learned is :mod:`fusion.rule_learning`.
+file; how its numbers are learned is :mod:`fusion.studies.rule_learning`.
 """
 
 from __future__ import annotations

@@ -13,6 +13,9 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+# Rooms of the house fusion: what serves knows nothing of what measures, nor that of the studies.
+ROOMS = {"fusion": 0, "fusion.evaluation": 1, "fusion.studies": 2}
+
 # Imports run from a higher floor to a lower one; two houses of one floor do not know each other.
 FLOORS = {"data_prep": 0, "lyrics_model": 1, "audio_model": 1, "fusion": 2, "app": 3}
 PREDICTORS = {"lyrics_model.predictor", "audio_model.predictor"}
@@ -70,6 +73,25 @@ def test_imports_run_one_way(name):
     for other in sorted({module.partition(".")[0] for module in imported(MODULES[name])}):
         if other in FLOORS and other != house:
             assert FLOORS[other] < FLOORS[house], f"{name} must not import {other}"
+
+
+def room_of(module):
+    return next(
+        (
+            room
+            for room in sorted(ROOMS, reverse=True)
+            if module == room or module.startswith(f"{room}.")
+        ),
+        None,
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in MODULES if room_of(name)])
+def test_imports_within_fusion_run_one_way(name):
+    for module in sorted(imported(MODULES[name])):
+        other = room_of(module)
+        if other is not None and (module in MODULES or module.rpartition(".")[0] in MODULES):
+            assert ROOMS[other] <= ROOMS[room_of(name)], f"{name} must not import {module}"
 
 
 def test_one_file_alone_knows_both_predictors():

@@ -155,10 +155,10 @@ def evaluate_lyrics(
 
             _show(compare_on_tests(out, names), out / "comparison.md", as_json)
             return
-        from fusion import evaluation_lyrics
         from fusion.analysis import load_lyric_predictor
-        from fusion.model_cards import write_model_card
-        from fusion.quantisation import load_float32
+        from fusion.evaluation import lyrics as evaluation_lyrics
+        from fusion.evaluation.model_cards import write_model_card
+        from fusion.evaluation.quantisation import load_float32
 
         predictor = load_lyric_predictor(model)
         twin = None if float32 is None else load_float32(float32, predictor)
@@ -264,7 +264,7 @@ def evaluate_audio(
             if options is not None and not robustness:
                 results, shown = evaluate_recordings(out, options, model)
             else:
-                from fusion.audio_robustness import RECORDINGS
+                from fusion.evaluation.audio_robustness import RECORDINGS
 
                 results, shown = evaluate_changes(
                     out, options, model, recordings=recordings or RECORDINGS, work=work
@@ -274,9 +274,9 @@ def evaluate_audio(
                 raise typer.Exit(1)
             return
         from app.progress import counting
-        from fusion import evaluation_audio
         from fusion.analysis import load_audio_predictor
-        from fusion.model_cards import write_model_card
+        from fusion.evaluation import audio as evaluation_audio
+        from fusion.evaluation.model_cards import write_model_card
 
         predictor = load_audio_predictor(model)
         results = evaluation_audio.evaluate_audio(
@@ -298,7 +298,7 @@ def evaluate_published(
     with needs_extra("evaluate published"):
         from app.commands.training_options import say
         from fusion.analysis import SongAnalyser, load_lyric_predictor
-        from fusion.published_report import NAME, evaluate_published
+        from fusion.studies.published_report import NAME, evaluate_published
 
         settings = SongAnalyser(lyrics_folder=model).settings
         results = evaluate_published(out, load_lyric_predictor(model), settings, say=say)
@@ -327,9 +327,9 @@ def evaluate_recommend(
         from app.progress import counting
         from data_prep.catalogue import Catalogue
         from fusion.analysis import SongAnalyser, load_lyric_predictor
-        from fusion.listening import Listener
-        from fusion.paired_benchmark import answered
-        from fusion.recommend_report import NAME, evaluate_recommendation
+        from fusion.evaluation.listening import Listener
+        from fusion.evaluation.paired_benchmark import answered
+        from fusion.evaluation.recommend_report import NAME, evaluate_recommendation
         from fusion.settings import FusionSettings
 
         settings = FusionSettings.load(fusion) if fusion is not None else None

@@ -51,7 +51,7 @@ def report(
     from app.demo import catalogue_to_read
     from app.feedback.report import report_of
     from app.feedback.store import FeedbackStore
-    from fusion.result_files import write_results
+    from fusion.evaluation.result_files import write_results
 
     with FeedbackStore.open(catalogue_to_read(catalogue)) as store:
         found = report_of(store.rows())

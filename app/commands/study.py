@@ -88,8 +88,8 @@ def study_published_audio(
     kept in --work.
     """
     with needs_extra("study published-audio"):
-        from fusion.published_study import PublishedSettings, study
-        from fusion.published_study_report import NAME
+        from fusion.studies.published_study import PublishedSettings, study
+        from fusion.studies.published_study_report import NAME
 
         settings = PublishedSettings(**given(seeds=seeds, epochs=epochs, batches=batches))
         study(out, work, settings, threads=threads, say=say)
@@ -138,8 +138,8 @@ def study_audio(
     interrupted: what is finished is kept in --work.
     """
     with needs_extra("study audio"):
-        from fusion.audio_study import AudioStudySettings, study
-        from fusion.audio_study_report import NAME
+        from fusion.studies.audio_study import AudioStudySettings, study
+        from fusion.studies.audio_study_report import NAME
 
         chosen = fold_numbers(folds)
         settings = AudioStudySettings(
@@ -215,7 +215,7 @@ def study_fusion_weights(
             raise InputError(f"{option} goes {'with' if table is None else 'without'} --table")
     with needs_extra("study fusion-weights"):
         from app.commands.weight_study import SongTableOptions, study_benchmark, study_table
-        from fusion.weight_report import NAME
+        from fusion.studies.weight_report import NAME
 
         if table is None:
             study_benchmark(

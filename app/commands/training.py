@@ -126,7 +126,7 @@ def train_fusion(
         from app.atomic_file import check_writable
         from data_prep.catalogue import Catalogue
         from fusion.analysis import load_audio_predictor, load_lyric_predictor
-        from fusion.fitting import fit_fusion
+        from fusion.studies.fitting import fit_fusion
 
         check_writable(out)  # before any song is read
         learn_from = None

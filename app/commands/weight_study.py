@@ -12,14 +12,20 @@ from data_prep.errors import InputError
 from data_prep.readers.labelled_table import DEFAULT_LABEL_COLUMN, label_set_of, open_song_table
 from data_prep.taxonomy import EMOTIONS
 from fusion.analysis import SongAnalyser, load_lyric_predictor
-from fusion.evaluation_tables import write_problems
-from fusion.labelled_songs import AskedSongs, LabelledSongs, songs_of_table
-from fusion.listening import Listener
-from fusion.paired_benchmark import DRAWS, PER_EMOTION, answered, check_per_emotion, paired
+from fusion.evaluation.labelled_songs import AskedSongs, LabelledSongs, songs_of_table
+from fusion.evaluation.listening import Listener
+from fusion.evaluation.paired_benchmark import (
+    DRAWS,
+    PER_EMOTION,
+    answered,
+    check_per_emotion,
+    paired,
+)
+from fusion.evaluation.tables import write_problems
 from fusion.rules import METHODS, Method
-from fusion.weight_report import write_report
-from fusion.weight_rows import check_size
-from fusion.weight_study import study
+from fusion.studies.weight_report import write_report
+from fusion.studies.weight_rows import check_size
+from fusion.studies.weight_study import study
 
 COMMAND = "maeum study fusion-weights"
 

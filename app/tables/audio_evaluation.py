@@ -10,11 +10,15 @@ from typing import Any
 from app.progress import counting
 from app.tables.evaluation import tell_left_out
 from data_prep.readers.labelled_table import LabelledTable, open_recording_table
-from fusion.audio_robustness import evaluate_robustness, task_of_table, tasks_of_data_sets
-from fusion.audio_tables import audio_label_set, evaluation_of_recordings
-from fusion.evaluation_tables import write_evaluation
-from fusion.listening import Listener
-from fusion.recording_answers import hear_table
+from fusion.evaluation.audio_robustness import (
+    evaluate_robustness,
+    task_of_table,
+    tasks_of_data_sets,
+)
+from fusion.evaluation.audio_tables import audio_label_set, evaluation_of_recordings
+from fusion.evaluation.listening import Listener
+from fusion.evaluation.recording_answers import hear_table
+from fusion.evaluation.tables import write_evaluation
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ from data_prep.readers.labelled_table import (
     open_labelled_table,
 )
 from fusion.analysis import load_lyric_predictor
-from fusion.evaluation_lyrics import lyric_tasks
-from fusion.evaluation_tables import evaluations_of_table, write_evaluation
-from fusion.label_similarity import similarities_for
-from fusion.model_comparison import compare_models, compare_on_tasks, write_comparison
-from fusion.table_answers import ask_models
-from fusion.text_models import PredictorModel, TextModel, fit_linear, load_model
+from fusion.evaluation.label_similarity import similarities_for
+from fusion.evaluation.lyrics import lyric_tasks
+from fusion.evaluation.model_comparison import compare_models, compare_on_tasks, write_comparison
+from fusion.evaluation.table_answers import ask_models
+from fusion.evaluation.tables import evaluations_of_table, write_evaluation
+from fusion.evaluation.text_models import PredictorModel, TextModel, fit_linear, load_model
 
 _SHOWN = 5
 

@@ -18,7 +18,7 @@ from data_prep.errors import MissingDataError
 from data_prep.metrics import accuracy, macro_f1
 from data_prep.taxonomy import EMOTIONS, N_EMOTIONS
 from fusion.analysis import SongAnalyser
-from fusion.evaluation_lyrics import MOOD_TEST, lyric_tasks
+from fusion.evaluation.lyrics import MOOD_TEST, lyric_tasks
 from fusion.recommendation import Recommender
 from fusion.settings import FusionSettings
 from fusion.shelf import ListShelf
@@ -118,7 +118,7 @@ def test_sound_is_heard_in_voices_the_network_never_heard() -> None:
     """Every eighth sung phrase, answered by the member that did not train on its actor."""
     from data_prep.readers import ravdess_song
     from data_prep.splits import fold_of
-    from fusion.listening import Listener
+    from fusion.evaluation.listening import Listener
 
     try:
         rows = ravdess_song.read()[::8]

@@ -9,7 +9,7 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS, native_label_set
-from fusion.listening import Heard
+from fusion.evaluation.listening import Heard
 
 
 class ToyListener:

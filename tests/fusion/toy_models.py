@@ -8,7 +8,7 @@ import numpy as np
 
 from data_prep.readers.labelled_table import SIX, LabelledTable, label_set_of, open_labelled_table
 from data_prep.taxonomy import EMOTIONS
-from fusion.text_models import TextAnswers
+from fusion.evaluation.text_models import TextAnswers
 
 
 class Saying:

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from data_prep.taxonomy import EMOTIONS
-from fusion.published_figures import PublishedVectors
-from fusion.published_words import SADNESS
+from fusion.studies.published_figures import PublishedVectors
+from fusion.studies.published_words import SADNESS
 
 N_SONGS = 400
 

@@ -9,8 +9,8 @@ import numpy as np
 
 from data_prep.errors import InputError
 from data_prep.taxonomy import EMOTIONS
-from fusion.labelled_songs import LabelledSongs
-from fusion.paired_benchmark import Answered
+from fusion.evaluation.labelled_songs import LabelledSongs
+from fusion.evaluation.paired_benchmark import Answered
 
 ALL = (2.0,) * 6
 FIRST_HALF = (3.0, 3.0, 3.0, 0.2, 0.2, 0.2)

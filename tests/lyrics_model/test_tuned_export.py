@@ -21,7 +21,7 @@ from data_prep.errors import InputError, MissingDataError, ModelFolderError  # n
 from data_prep.model_folder import configuration_hash, read_card  # noqa: E402
 from data_prep.taxonomy import native_label_set  # noqa: E402
 from data_prep.temperature import fit_temperature  # noqa: E402
-from fusion.quantisation import load_float32  # noqa: E402
+from fusion.evaluation.quantisation import load_float32  # noqa: E402
 from lyrics_model.backbone import load_backbone  # noqa: E402
 from lyrics_model.predictor import LyricPredictor  # noqa: E402
 from lyrics_model.specification import NgramSpecification  # noqa: E402

@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 
 import app.commands.weight_study
 from app.cli import app as command_line
-from fusion.paired_benchmark import Answered
+from fusion.evaluation.paired_benchmark import Answered
 
 pytest.importorskip("matplotlib", reason="matplotlib is in the extra train")
 pytest.importorskip("sklearn", reason="scikit-learn is in the extra train")

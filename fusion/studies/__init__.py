@@ -1,0 +1,1 @@
+"""What helps and what does not: rules learned, settings fitted, studies with intervals."""
