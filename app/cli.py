@@ -20,6 +20,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from app.commands.collaborative import (
+    evaluate_collaborative,
+    study_collaborative,
+    train_collaborative,
+)
 from app.commands.evaluation import evaluate_app
 from app.commands.feedback import feedback_app
 from app.commands.options import (
@@ -90,6 +95,9 @@ app.add_typer(pretrain_app, name="pretrain")
 app.add_typer(train_app, name="train")
 app.add_typer(export_app, name="export-model")
 app.add_typer(study_app, name="study")
+train_app.command("collaborative")(train_collaborative)
+evaluate_app.command("collaborative")(evaluate_collaborative)
+study_app.command("collaborative")(study_collaborative)
 
 
 class ExportFormat(StrEnum):
