@@ -12,7 +12,6 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -29,10 +28,13 @@ from app.commands.evaluation import evaluate_app
 from app.commands.feedback import feedback_app
 from app.commands.options import (
     AbsoluteOption,
+    AddressOption,
     ArtistOption,
     AudioModelOption,
     CatalogueOption,
     DetailsOption,
+    Engine,
+    EngineOption,
     ErrorsOption,
     FusionOption,
     GenreOption,
@@ -45,6 +47,7 @@ from app.commands.options import (
     YearFromOption,
     YearToOption,
     analyser_of,
+    reading_pool,
 )
 from app.commands.output import print_json, print_lines
 from app.commands.recommend import recommend
@@ -236,6 +239,8 @@ def index(
             help="Processes that read songs; as many as cores by default, none with 0.",
         ),
     ] = None,
+    engine: EngineOption = Engine.local,
+    address: AddressOption = None,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     fusion: FusionOption = None,
@@ -254,7 +259,6 @@ def index(
     from app.library.song_sources import song_sources
     from app.library.source_hygiene import without_unwanted
     from app.library.source_list import Joined
-    from app.reading_pool import ReadingPool, usable_cores
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import catalogue_settings
 
@@ -269,11 +273,7 @@ def index(
         _say(str(left_out))
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
-        nullcontext()
-        if workers == 0
-        else ReadingPool(
-            workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
-        ) as pool,
+        reading_pool(engine, address, workers, model_lyrics, model_audio, say=_say) as pool,
     ):
         analyser = analyser_of(model_lyrics, model_audio, fusion, catalogue_settings(songs))
         report = index_songs(songs, sources, analyser, keep_paths=not no_paths, pool=pool)

@@ -21,7 +21,8 @@ _T = TypeVar("_T")
 
 
 class SongReader(Protocol):
-    """What indexing asks of a :class:`app.reading_pool.ReadingPool`."""
+    """What indexing asks of who reads: :class:`app.reading_pool.ReadingPool` on this machine,
+    :class:`app.ray_pool.RayPool` on several."""
 
     def words(self, texts: Sequence[str]) -> Pending[list[LyricReading | InputError]]:
         """Read texts: for each its reading, or what is wrong with it."""
@@ -31,6 +32,14 @@ class SongReader(Protocol):
 
     def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
         """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
+
+
+class SongPool(SongReader, Protocol):
+    """A reader that reads several songs at once."""
+
+    @property
+    def workers(self) -> int:
+        """How many."""
 
 
 class ReadHere:
