@@ -12,6 +12,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -58,6 +59,7 @@ from app.commands.training import export_app, prepare_app, pretrain_app, train_a
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
+    from app.library.readers import SongPool
     from app.library.song_material import SongSource
     from fusion.analysis import SongAnalyser
 
@@ -160,6 +162,14 @@ def analyse(
             "--out", metavar="FILE", help="Where a table's results go; the ending says how."
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=0, help="Processes that read a table; none by default: this one does."
+        ),
+    ] = None,
+    engine: EngineOption = Engine.local,
+    address: AddressOption = None,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     details: DetailsOption = False,
@@ -173,8 +183,13 @@ def analyse(
             raise InputError("--table goes without --text, --lyrics and --audio")
         if out is None:
             raise InputError("--table needs --out FILE for the results")
-        _analyse_table(table, out, errors, as_json, analyser_of(model_lyrics, model_audio, fusion))
+        own = workers if workers is not None or engine is Engine.ray else 0
+        reading = reading_pool(engine, address, own, model_lyrics, model_audio, say=_say)
+        analyser = analyser_of(model_lyrics, model_audio, fusion)
+        _analyse_table(table, out, errors, as_json, analyser, reading)
         return
+    if workers is not None or engine is not Engine.local or address is not None:
+        raise InputError("--workers, --engine and --address go with --table")
     if out is not None or errors is not None:
         raise InputError("--out and --errors go with --table")
     if text is not None and lyrics is not None:
@@ -382,7 +397,12 @@ def main() -> None:
 
 
 def _analyse_table(
-    table: Path, out: Path, errors: Path | None, as_json: bool, analyser: SongAnalyser
+    table: Path,
+    out: Path,
+    errors: Path | None,
+    as_json: bool,
+    analyser: SongAnalyser,
+    reading: AbstractContextManager[SongPool | None],
 ) -> None:
     from app.atomic_file import check_writable
     from app.failures import show_failures, write_failures
@@ -390,7 +410,8 @@ def _analyse_table(
 
     if errors is not None:
         check_writable(errors)
-    report = analyse_table(table, out, analyser)
+    with reading as pool:
+        report = analyse_table(table, out, analyser, pool)
     if errors is not None:
         write_failures(errors, report.failures)
     for column, name in report.renamed.items():

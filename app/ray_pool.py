@@ -25,7 +25,7 @@ from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from app.reading_pool import TIMEOUT_S, Pending, TooSlowError, read_each
 from data_prep.errors import InputError, MissingExtraError, ModelFolderError
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from fusion.analysis import AudioReading, LyricReading
+
+_T = TypeVar("_T")
 
 EACH: Final = 2
 """Questions that a reader has: one that it answers, and the next."""
@@ -160,6 +162,10 @@ class RayPool:
     ) -> Pending[list[LyricReading | InputError]]:
         """Read texts: for each its reading, or what is wrong with it."""
         return self._ask("words", list(texts), as_mood)
+
+    def run(self, function: Callable[..., _T], *arguments: Any) -> Pending[_T]:
+        """Have a function of a module called, with a reader's analyser and then these."""
+        return self._ask("run", function, arguments)
 
     def close(self) -> None:
         """End the readers, and Ray where it was started here."""
@@ -377,6 +383,10 @@ class _Answering:
                 return self._analyser.read_sound(copy)
             except InputError as error:
                 raise InputError(str(error).replace(str(copy), path)) from None
+
+    def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
+        """As the pool's."""
+        return function(self._analyser, *arguments)
 
     def log_mel(self, log_mel: NDArray[np.floating]) -> AudioReading:
         """As the pool's."""

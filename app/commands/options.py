@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -123,6 +123,7 @@ HasAudioOption = Annotated[
 ]
 
 
+@contextmanager
 def reading_pool(
     engine: Engine,
     address: str | None,
@@ -131,7 +132,7 @@ def reading_pool(
     model_audio: Path | None,
     *,
     say: Callable[[str], None],
-) -> AbstractContextManager[SongPool | None]:
+) -> Iterator[SongPool | None]:
     """What reads songs beside this process; ``None`` where it reads itself.
 
     Raises
@@ -146,16 +147,20 @@ def reading_pool(
             raise InputError("--workers 0 reads in this process: leave out --engine ray")
         from app.ray_pool import RayPool
 
-        return RayPool(
+        with RayPool(
             address, workers, lyrics_folder=model_lyrics, audio_folder=model_audio, say=say
-        )
+        ) as pool:
+            yield pool
+        return
     if workers == 0:
-        return nullcontext()
+        yield None
+        return
     from app.reading_pool import ReadingPool, usable_cores
 
-    return ReadingPool(
+    with ReadingPool(
         workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
-    )
+    ) as local:
+        yield local
 
 
 def analyser_of(
