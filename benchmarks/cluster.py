@@ -188,7 +188,8 @@ def _wait(process: subprocess.Popen[bytes]) -> None:
              f"import socket; socket.create_connection(('{ADDRESSES[0]}', {PORT}), 1)"]  # fmt: skip
     end = time.monotonic() + _START_S
     while subprocess.run(probe, capture_output=True, check=False).returncode:
-        assert process.poll() is None and time.monotonic() < end, "the node does not begin"
+        assert process.poll() is None, "the node ended at once"
+        assert time.monotonic() < end, "the node does not begin"
         time.sleep(0.5)
     time.sleep(5.0)
 

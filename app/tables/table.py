@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -33,7 +33,7 @@ from app.progress import Progress
 from app.reading_pool import outcome
 from app.tables.files import ERROR_COLUMN, RESULT_COLUMNS, check_suffix
 from app.tables.output import write_analysed
-from app.tables.window_words import read_window
+from app.tables.window_words import each_of_window, read_window
 from data_prep.errors import InputError
 from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
 from data_prep.readers.song_stream import SongStream, open_song_stream
@@ -199,12 +199,15 @@ class _Window:
 
     def __init__(self, items: list[_Item], reader: ReadHere | SongPool, done: int) -> None:
         self.items = items
-        asked = [item for item in items if item.error is None and item.text is not None]
+        self._asked = [item for item in items if item.error is None and item.text is not None]
         if items[-1].record.row <= done:
-            asked = []
-        self._asked = [item.record.row for item in asked]
-        texts = [(item.text or "", item.as_mood) for item in asked]
-        self._words = reader.run(read_window, texts) if texts else None
+            self._asked = []
+        texts = [(item.text or "", item.as_mood) for item in self._asked]
+        first = sum(item.record.row <= done for item in self._asked)
+        read: Callable[..., Iterable[LyricReading | Exception | None]] = read_window
+        if isinstance(reader, ReadHere):  # one after the other, as the rows are finished
+            read = each_of_window
+        self._words = reader.run(read, texts, first) if texts else None
         self._sound = {
             item.record.row: reader.sound(item.record.audio_path)
             for item in items
@@ -213,17 +216,15 @@ class _Window:
 
     def results(self, analyser: SongAnalyser, done: int) -> Iterator[dict[str, Any]]:
         """Result columns of each row, or its error; nothing for one that is done."""
-        words: dict[int, LyricReading | Exception] = {}
-        if self._words is not None:
-            words = dict(zip(self._asked, self._read_words(), strict=True))
+        words = iter(self._read_words())
+        asked = {item.record.row for item in self._asked}
         for item in self.items:
-            if item.record.row <= done:
-                yield {}
-            else:
-                yield self._result(item, words.get(item.record.row), analyser)
+            own = next(words) if item.record.row in asked else None
+            yield {} if item.record.row <= done else self._result(item, own, analyser)
 
-    def _read_words(self) -> list[LyricReading | Exception]:
-        assert self._words is not None, "there are words"
+    def _read_words(self) -> Iterable[LyricReading | Exception | None]:
+        if self._words is None:
+            return []
         try:
             return outcome(self._words)
         except InputError as error:  # they took too long, or crashed what reads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from app.failures import explain
@@ -21,14 +21,24 @@ class _ReadsMany(Protocol):
 
 
 def read_window(
-    analyser: SongAnalyser, texts: list[tuple[str, bool]]
-) -> list[LyricReading | Exception]:
+    analyser: SongAnalyser, texts: list[tuple[str, bool]], done: int = 0
+) -> list[LyricReading | Exception | None]:
+    """As :func:`each_of_window`, all of them."""
+    return list(each_of_window(analyser, texts, done))
+
+
+def each_of_window(
+    analyser: SongAnalyser, texts: list[tuple[str, bool]], done: int = 0
+) -> Iterator[LyricReading | Exception | None]:
     """Readings in order, or what is wrong with a text.
 
     Parameters
     ----------
     texts
         Each with whether it is read as a mood.
+    done
+        So many of the first are not asked for, and read only where the others' answers depend
+        on what they are read with; ``None`` comes for them.
 
     Raises
     ------
@@ -36,15 +46,17 @@ def read_window(
         What concerns the whole run: a model that cannot be used.
     """
     predictor: object = analyser.lyric_predictor
+    yield from [None] * done
     if not isinstance(predictor, _ReadsMany):
-        return [_alone(analyser, text, as_mood) for text, as_mood in texts]
-    found: list[LyricReading | Exception | None] = [None] * len(texts)
+        for text, as_mood in texts[done:]:
+            yield _alone(analyser, text, as_mood)
+        return
+    found: dict[int, LyricReading | Exception] = {}
     for kind in (False, True):
         places = [place for place, (_, as_mood) in enumerate(texts) if as_mood == kind]
         alike = [_encodable(texts[place][0]) for place in places]
-        for place, reading in zip(places, _together(predictor, alike, kind), strict=True):
-            found[place] = reading
-    return [reading for reading in found if reading is not None]
+        found |= dict(zip(places, _together(predictor, alike, kind), strict=True))
+    yield from (found[place] for place in range(done, len(texts)))
 
 
 def _together(

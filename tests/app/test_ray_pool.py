@@ -157,3 +157,33 @@ def test_a_catalogue_is_the_same_whoever_reads(
     found = rows(tmp_path / "a.db")
     assert len(found) > 100
     assert rows(tmp_path / "b.db") == found
+
+
+def test_a_table_is_the_same_whoever_reads(
+    pool: RayPool, music: Path, tmp_path: Path, monkeypatch: Any
+) -> None:
+    table = tmp_path / "songs.csv"
+    with table.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["id", "text", "audio_path"])
+        recordings = {3: str(music / "곡 1.wav"), 70: str(music / "broken.mp3")}
+        for i in range(200):
+            words = TEXTS[(0, 1, 3)[i % 3]] + "\n노래 " * (i % 5)
+            writer.writerow([f"t{i}", words, recordings.get(i, "")])
+    monkeypatch.setattr(RayPool, "close", lambda _: None)  # that of the module is used again
+    monkeypatch.setattr(ray_pool, "RayPool", lambda *_, **__: pool)
+    outputs = []
+    for name, options in {
+        "here": (),
+        "pool": ("--workers", 2),
+        "ray": ("--engine", "ray"),
+    }.items():
+        out = tmp_path / f"{name}.jsonl"
+        done = run("analyse", "--table", table, "--out", out, *options)
+        assert done.exit_code == 1, done.output  # broken.mp3
+        assert "199 of 200 rows analysed" in done.output
+        outputs.append(out.read_bytes())
+    assert outputs[1] == outputs[0]
+    assert outputs[2] == outputs[0]
+    refused = run("analyse", "--text", "sad", "--engine", "ray")
+    assert (refused.exit_code, "go with --table" in refused.output) == (2, True)
