@@ -12,7 +12,7 @@ import gc
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -20,14 +20,22 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from app.commands.collaborative import (
+    evaluate_collaborative,
+    study_collaborative,
+    train_collaborative,
+)
 from app.commands.evaluation import evaluate_app
 from app.commands.feedback import feedback_app
 from app.commands.options import (
     AbsoluteOption,
+    AddressOption,
     ArtistOption,
     AudioModelOption,
     CatalogueOption,
     DetailsOption,
+    Engine,
+    EngineOption,
     ErrorsOption,
     FusionOption,
     GenreOption,
@@ -40,6 +48,7 @@ from app.commands.options import (
     YearFromOption,
     YearToOption,
     analyser_of,
+    reading_pool,
 )
 from app.commands.output import print_json, print_lines
 from app.commands.recommend import recommend
@@ -50,6 +59,7 @@ from app.commands.training import export_app, prepare_app, pretrain_app, train_a
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
+    from app.library.readers import SongPool
     from app.library.song_material import SongSource
     from fusion.analysis import SongAnalyser
 
@@ -90,6 +100,9 @@ app.add_typer(pretrain_app, name="pretrain")
 app.add_typer(train_app, name="train")
 app.add_typer(export_app, name="export-model")
 app.add_typer(study_app, name="study")
+train_app.command("collaborative")(train_collaborative)
+evaluate_app.command("collaborative")(evaluate_collaborative)
+study_app.command("collaborative")(study_collaborative)
 
 
 class ExportFormat(StrEnum):
@@ -149,6 +162,14 @@ def analyse(
             "--out", metavar="FILE", help="Where a table's results go; the ending says how."
         ),
     ] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers", min=0, help="Processes that read a table; none by default: this one does."
+        ),
+    ] = None,
+    engine: EngineOption = Engine.local,
+    address: AddressOption = None,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     details: DetailsOption = False,
@@ -162,8 +183,13 @@ def analyse(
             raise InputError("--table goes without --text, --lyrics and --audio")
         if out is None:
             raise InputError("--table needs --out FILE for the results")
-        _analyse_table(table, out, errors, as_json, analyser_of(model_lyrics, model_audio, fusion))
+        own = workers if workers is not None or engine is Engine.ray else 0
+        reading = reading_pool(engine, address, own, model_lyrics, model_audio, say=_say)
+        analyser = analyser_of(model_lyrics, model_audio, fusion)
+        _analyse_table(table, out, errors, as_json, analyser, reading)
         return
+    if workers is not None or engine is not Engine.local or address is not None:
+        raise InputError("--workers, --engine and --address go with --table")
     if out is not None or errors is not None:
         raise InputError("--out and --errors go with --table")
     if text is not None and lyrics is not None:
@@ -228,6 +254,8 @@ def index(
             help="Processes that read songs; as many as cores by default, none with 0.",
         ),
     ] = None,
+    engine: EngineOption = Engine.local,
+    address: AddressOption = None,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     fusion: FusionOption = None,
@@ -246,7 +274,6 @@ def index(
     from app.library.song_sources import song_sources
     from app.library.source_hygiene import without_unwanted
     from app.library.source_list import Joined
-    from app.reading_pool import ReadingPool, usable_cores
     from data_prep.catalogue import Catalogue
     from fusion.rescoring import catalogue_settings
 
@@ -261,11 +288,7 @@ def index(
         _say(str(left_out))
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
-        nullcontext()
-        if workers == 0
-        else ReadingPool(
-            workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
-        ) as pool,
+        reading_pool(engine, address, workers, model_lyrics, model_audio, say=_say) as pool,
     ):
         analyser = analyser_of(model_lyrics, model_audio, fusion, catalogue_settings(songs))
         report = index_songs(songs, sources, analyser, keep_paths=not no_paths, pool=pool)
@@ -374,7 +397,12 @@ def main() -> None:
 
 
 def _analyse_table(
-    table: Path, out: Path, errors: Path | None, as_json: bool, analyser: SongAnalyser
+    table: Path,
+    out: Path,
+    errors: Path | None,
+    as_json: bool,
+    analyser: SongAnalyser,
+    reading: AbstractContextManager[SongPool | None],
 ) -> None:
     from app.atomic_file import check_writable
     from app.failures import show_failures, write_failures
@@ -382,7 +410,8 @@ def _analyse_table(
 
     if errors is not None:
         check_writable(errors)
-    report = analyse_table(table, out, analyser)
+    with reading as pool:
+        report = analyse_table(table, out, analyser, pool)
     if errors is not None:
         write_failures(errors, report.failures)
     for column, name in report.renamed.items():

@@ -94,6 +94,10 @@ class ReadingPool:
         """Read texts: for each its reading, or what is wrong with it."""
         return self._scheduled(_read_words, list(texts), as_mood)
 
+    def run(self, function: Callable[..., _T], *arguments: Any) -> Pending[_T]:
+        """Have a function of a module called, with a process's analyser and then these."""
+        return self._scheduled(_run, function, arguments)
+
     def close(self) -> None:
         """End the processes, and whatever they are reading."""
         with self._lock:
@@ -239,3 +243,8 @@ def _read_log_mel(log_mel: NDArray[np.floating]) -> AudioReading:
 def _read_words(texts: list[str], as_mood: bool) -> list[LyricReading | InputError]:
     assert _analyser is not None, "the process has begun"
     return read_each(_analyser, texts, as_mood=as_mood)
+
+
+def _run(function: Callable[..., _T], arguments: tuple[Any, ...]) -> _T:
+    assert _analyser is not None, "the process has begun"
+    return function(_analyser, *arguments)

@@ -9,7 +9,7 @@ to another mood) is one :class:`Wishes`.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS, as_mapping, emotion_index
 from fusion.combination import Fused
+from fusion.mixed_search import Beside, MixedIndex
 from fusion.reasons import Language, reason
 from fusion.rescoring import catalogue_settings
-from fusion.search import Results
+from fusion.search import Results, SimilarityIndex
 from fusion.settings import FusionSettings
 from fusion.shelf import CatalogueShelf, Shelf
 from fusion.similarity import SimilarityName, similarity
@@ -118,6 +119,8 @@ class Wishes:
         Most songs of one artist; any number if ``None``. Artists stand apart by ``;``.
     leave_out
         Ids of songs that are not wanted.
+    beside
+        Songs that these should go with, and playlists that say what goes with them.
     """
 
     k: int = 5
@@ -129,6 +132,7 @@ class Wishes:
     diversity: float = 0.0
     per_artist: int | None = None
     leave_out: frozenset[str] = field(default_factory=frozenset)
+    beside: Beside | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.k <= MAX_RESULTS:
@@ -203,9 +207,14 @@ class Recommender:
         ]
 
     def like(
-        self, song_id: str, wishes: Wishes | None = None, *, language: Language | None = None
+        self,
+        song_ids: str | Sequence[str],
+        wishes: Wishes | None = None,
+        *,
+        language: Language | None = None,
     ) -> list[Recommendation]:
-        """Songs like one of the shelf, itself left out; as :meth:`recommend`.
+        """Songs like one of the shelf, or like several, themselves left out; as
+        :meth:`recommend`, with the mean of their emotions.
 
         Raises
         ------
@@ -213,9 +222,17 @@ class Recommender:
             If there is no such song, or nothing is known of its emotion.
         """
         wishes = wishes or Wishes()
-        vector = self.vector_of(song_id)
-        others = replace(wishes, leave_out=wishes.leave_out | {song_id})
-        return self.recommend(vector, others, language=language)
+        each = [song_ids] if isinstance(song_ids, str) else list(song_ids)
+        others = replace(wishes, leave_out=wishes.leave_out | set(each))
+        return self.recommend(self.vector_of_all(each), others, language=language)
+
+    def vector_of_all(self, song_ids: Sequence[str]) -> Vector:
+        """Mean of the fused vectors (6,) of some songs; raises as :meth:`like`."""
+        if not song_ids:
+            raise InputError("no song is given that others should be like")
+        vectors = [np.asarray(self.vector_of(song_id), np.float64) for song_id in song_ids]
+        mean: Vector = np.mean([vector / vector.sum() for vector in vectors], axis=0)
+        return mean.astype(np.float32)
 
     def vector_of(self, song_id: str) -> Vector:
         """Fused vector (6,) of a song of the shelf; raises as :meth:`like`."""
@@ -286,7 +303,9 @@ class _Search:
     def __init__(self, shelf: Shelf, wishes: Wishes) -> None:
         self.wishes = wishes
         self._shelf = shelf
-        self._index = shelf.index(wishes.similarity)
+        self._index: SimilarityIndex | MixedIndex = shelf.index(wishes.similarity)
+        if wishes.beside is not None:
+            self._index = MixedIndex(shelf, self._index, wishes.beside)
         where = wishes.where
         self._mask = shelf.mask(where) if where is not None and where.restricts else None
         if wishes.hygiene:
@@ -299,6 +318,8 @@ class _Search:
         ``None`` where that cannot be done for what is wished.
         """
         if self._mask is not None or self.wishes.same_top_first:
+            return None
+        if isinstance(self._index, MixedIndex):
             return None
         rows, scores = self._index.query_many(points, k)
         self._shelf.songs(np.unique(rows[:, :_LIKELY]).tolist())  # read together, and kept
@@ -361,8 +382,7 @@ class _Search:
             return []
         vectors = self._index.vectors[[row for row, _, _ in pool]].astype(np.float64)
         units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-        query = np.asarray(vector, np.float64) / np.linalg.norm(vector)
-        near = units @ query
+        near = np.array([score for _, _, score in pool])
         diversity = self.wishes.diversity
         comes_first = np.zeros(len(pool))
         if self.wishes.same_top_first:  # before all that nearness and variety can say

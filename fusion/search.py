@@ -452,11 +452,11 @@ def scan(
         scores = score(np.asarray(query, np.float64), vectors[some])
         usable = np.isfinite(scores)
         joined = np.append(best[0], some[usable]), np.append(best[1], scores[usable])
-        best = _best(*joined, k)
+        best = best_rows(*joined, k)
     return best
 
 
-def _best(rows: NDArray[np.intp], scores: NDArray[np.float64], k: int) -> Results:
+def best_rows(rows: NDArray[np.intp], scores: NDArray[np.float64], k: int) -> Results:
     """Largest k scores; ties at the cut are decided by row order as well. Rows ascend in ties."""
     if k < len(rows):
         threshold = np.partition(scores, len(scores) - k)[len(scores) - k]

@@ -73,6 +73,9 @@ class Shelf(Protocol):
     def row_of(self, song_id: str) -> int | None:
         """Row of a song; ``None`` if it is not here."""
 
+    def rows_of(self, song_ids: Sequence[str]) -> NDArray[np.intp]:
+        """Rows of songs, -1 for one that is not here: (len(song_ids),)."""
+
     def vectors_of(self, song_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Song id → its fused vector (6,), of songs that are here and of which it is known."""
 
@@ -122,6 +125,11 @@ class ListShelf:
     def row_of(self, song_id: str) -> int | None:
         """Row of a song; ``None`` if it is not here."""
         return next((i for i, song in enumerate(self._songs) if song.id == song_id), None)
+
+    def rows_of(self, song_ids: Sequence[str]) -> NDArray[np.intp]:
+        """Rows of songs, -1 for one that is not here: (len(song_ids),)."""
+        rows = {song.id: row for row, song in enumerate(self._songs)}
+        return np.array([rows.get(song_id, -1) for song_id in song_ids], np.intp)
 
     def vectors_of(self, song_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Song id → its fused vector (6,), of songs that are here and of which it is known."""
@@ -241,6 +249,16 @@ class CatalogueShelf:
         """Row of a song; ``None`` if it is not here."""
         number = self._catalogue.number_of(song_id)
         return None if number is None else self._row(number)
+
+    def rows_of(self, song_ids: Sequence[str]) -> NDArray[np.intp]:
+        """Rows of songs, -1 for one that is not here: (len(song_ids),)."""
+        numbers = self._catalogue.numbers_of(song_ids)
+        found = np.array([numbers.get(song_id, -1) for song_id in song_ids], np.int64)
+        by_number = self._rows_by_number()
+        if not len(by_number):
+            return np.full(len(found), -1, np.intp)
+        known = (found >= 0) & (found < len(by_number))
+        return np.where(known, by_number[np.where(known, found, 0)], -1).astype(np.intp)
 
     def vectors_of(self, song_ids: Sequence[str]) -> dict[str, NDArray[np.float32]]:
         """Song id → its fused vector (6,), of songs that are here and of which it is known."""

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from app.atomic_file import check_folder
+from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    from app.library.readers import SongPool
     from fusion.analysis import SongAnalyser
     from fusion.settings import FusionSettings
 
@@ -60,6 +65,31 @@ ErrorsOption = Annotated[
     Path | None,
     typer.Option("--errors", metavar="FILE", help="Write every failure here, as JSON lines."),
 ]
+
+
+class Engine(StrEnum):
+    """What reads songs."""
+
+    local = "local"
+    ray = "ray"
+
+
+EngineOption = Annotated[
+    Engine,
+    typer.Option(
+        "--engine",
+        help="What reads: processes of this machine, or those of a Ray cluster (extra cluster).",
+    ),
+]
+AddressOption = Annotated[
+    str | None,
+    typer.Option(
+        "--address",
+        metavar="HOST:PORT",
+        help="With --engine ray: the cluster's head, or auto for the one of this machine; without "
+        "it Ray is started on this machine alone.",
+    ),
+]
 AbsoluteOption = Annotated[
     bool,
     typer.Option(
@@ -91,6 +121,46 @@ HasAudioOption = Annotated[
     bool | None,
     typer.Option("--has-audio/--no-audio", help="Only songs whose sound was, or was not, heard."),
 ]
+
+
+@contextmanager
+def reading_pool(
+    engine: Engine,
+    address: str | None,
+    workers: int | None,
+    model_lyrics: Path | None,
+    model_audio: Path | None,
+    *,
+    say: Callable[[str], None],
+) -> Iterator[SongPool | None]:
+    """What reads songs beside this process; ``None`` where it reads itself.
+
+    Raises
+    ------
+    InputError
+        If the options do not go together, or no cluster answers.
+    """
+    if address is not None and engine is not Engine.ray:
+        raise InputError("--address goes with --engine ray")
+    if engine is Engine.ray:
+        if workers == 0:
+            raise InputError("--workers 0 reads in this process: leave out --engine ray")
+        from app.ray_pool import RayPool
+
+        with RayPool(
+            address, workers, lyrics_folder=model_lyrics, audio_folder=model_audio, say=say
+        ) as pool:
+            yield pool
+        return
+    if workers == 0:
+        yield None
+        return
+    from app.reading_pool import ReadingPool, usable_cores
+
+    with ReadingPool(
+        workers or usable_cores(), lyrics_folder=model_lyrics, audio_folder=model_audio
+    ) as local:
+        yield local
 
 
 def analyser_of(

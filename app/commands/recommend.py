@@ -30,6 +30,7 @@ from data_prep.errors import InputError
 
 if TYPE_CHECKING:
     from fusion.analysis import Analysis
+    from fusion.mixed_search import Beside
     from fusion.reasons import Language
     from fusion.recommendation import Recommender
 
@@ -44,8 +45,30 @@ def recommend(
         Path | None, typer.Option("--audio", metavar="FILE", help="A recording to find songs like.")
     ] = None,
     like: Annotated[
-        str | None,
-        typer.Option("--like", metavar="ID", help="A song of the catalogue to find songs like."),
+        list[str] | None,
+        typer.Option(
+            "--like",
+            metavar="ID",
+            help="A song of the catalogue to find songs like; may be given several times.",
+        ),
+    ] = None,
+    collaborative: Annotated[
+        Path | None,
+        typer.Option(
+            "--collaborative",
+            metavar="FOLDER",
+            help="With --like: also what playlists have beside these songs, a folder of "
+            "`maeum train collaborative`.",
+        ),
+    ] = None,
+    playlist_weight: Annotated[
+        float | None,
+        typer.Option(
+            "--playlist-weight",
+            min=0.0,
+            max=1.0,
+            help="How much playlists count beside emotion. Default: as it was best in training.",
+        ),
     ] = None,
     k: Annotated[int, typer.Option("-k", min=1, max=1000, help="Number of songs.")] = 5,
     year_from: YearFromOption = None,
@@ -102,12 +125,16 @@ def recommend(
     model_audio: AudioModelOption = None,
 ) -> None:
     """Find songs for a mood, or songs like a recording, each with the reason."""
-    if text is None and audio is None and like is None:
+    if text is None and audio is None and not like:
         raise InputError(
             'nothing to go by: give a mood, as in `maeum recommend "TEXT"`, --audio or --like'
         )
-    if like is not None and (text is not None or audio is not None):
+    if like and (text is not None or audio is not None):
         raise InputError("--like goes without a mood and without --audio")
+    if collaborative is not None and not like:
+        raise InputError("--collaborative goes with --like: playlists say what goes with songs")
+    if playlist_weight is not None and collaborative is None:
+        raise InputError("--playlist-weight goes with --collaborative")
     if similarity not in MEASURES:
         raise InputError(f"--similarity {similarity!r}: expected one of {', '.join(MEASURES)}")
     analyser = analyser_of(model_lyrics, model_audio, fusion)
@@ -139,6 +166,7 @@ def recommend(
         hygiene=hygiene,
         diversity=diversity,
         per_artist=per_artist,
+        beside=_beside(collaborative, like or [], playlist_weight),
     )
     if m3u is not None:
         from app.atomic_file import check_writable
@@ -152,11 +180,11 @@ def recommend(
         if len(shelf) == 0:
             raise InputError(f"{songs.name} holds no songs: add some with `maeum index PATH`")
         recommender = Recommender(shelf)
-        if like is None:
+        if not like:
             analysis = analyser.analyse(text, audio, as_mood=True)
             results = recommender.recommend(analysis, wishes)
         else:
-            analysis = _of_song(recommender, like)
+            analysis = _of_songs(recommender, like)
             spoken: Language = "ko" if analysis.language == "ko" else "en"
             results = recommender.like(like, wishes, language=spoken)
         if hygiene:
@@ -179,14 +207,45 @@ def recommend(
         typer.echo(none, err=True)
 
 
-def _of_song(recommender: Recommender, song_id: str) -> Analysis:
-    """What is stored of a song, as an analysis."""
-    from fusion.analysis import Analysis
-    from fusion.rescoring import fused_song
+def _of_songs(recommender: Recommender, song_ids: list[str]) -> Analysis:
+    """What is stored of some songs, as one analysis: means of what is known."""
+    import numpy as np
 
-    recommender.vector_of(song_id)  # refuses what is not there
-    row = recommender.shelf.row_of(song_id)
-    song = None if row is None else recommender.shelf.songs([row])[0]
-    if song is None:
-        raise InputError(f"the song {song_id!r} was taken out of the catalogue just now")
-    return Analysis(fused_song(song, recommender.shelf.settings), None, None, song.language, ())
+    from fusion.analysis import Analysis
+    from fusion.combination import Fused
+
+    mean = recommender.vector_of_all(song_ids)  # refuses what is not there
+    songs = []
+    for song_id in song_ids:
+        row = recommender.shelf.row_of(song_id)
+        song = None if row is None else recommender.shelf.songs([row])[0]
+        if song is None:
+            raise InputError(f"the song {song_id!r} was taken out of the catalogue just now")
+        songs.append(song)
+    each = recommender.shelf.fused(songs)
+    languages = {song.language for song in songs}
+    language = languages.pop() if len(languages) == 1 else None
+    if len(each) == 1:
+        return Analysis(each[0], None, None, language, ())
+    words = [one.lyrics for one in each if one.lyrics is not None]
+    sound = [one.audio for one in each if one.audio is not None]
+    fused = Fused(
+        distribution=np.asarray(mean, np.float32),
+        lyrics=np.stack(words).mean(axis=0) if words else None,
+        audio=np.stack(sound).mean(axis=0) if sound else None,
+        lyrics_share=float(np.mean([one.lyrics_share for one in each])),
+        audio_share=float(np.mean([one.audio_share for one in each])),
+        disagreement=None,
+        confidence=float(mean.max()),
+        abstain=False,
+    )
+    return Analysis(fused, None, None, language, ())
+
+
+def _beside(folder: Path | None, songs: list[str], weight: float | None) -> Beside | None:
+    if folder is None:
+        return None
+    from fusion.collaborative import CollaborativeModel
+    from fusion.mixed_search import Beside, PlaylistSignal
+
+    return Beside(PlaylistSignal(CollaborativeModel.load(folder)), tuple(songs), weight)

@@ -24,10 +24,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 from app.failures import Failure, explain
 from app.library.file_identity import Identities, hash_of_file, identify
-from app.library.readers import ReadHere, SongReader, WordBatch
+from app.library.readers import ReadHere, SongPool, SongReader, WordBatch
 from app.library.song_sources import SongMaterial, SongSource
 from app.progress import Progress
-from app.reading_pool import Pending, ReadingPool, outcome
+from app.reading_pool import Pending, outcome
 from data_prep.catalogue import STAGES, Catalogue, Song, SongFile, StageVector
 from data_prep.errors import InputError
 from fusion.analysis import SongAnalyser
@@ -97,7 +97,7 @@ def index_songs(
     analyser: SongAnalyser,
     *,
     keep_paths: bool = True,
-    pool: ReadingPool | None = None,
+    pool: SongPool | None = None,
 ) -> IndexReport:
     """Bring a catalogue up to date with songs.
 
@@ -126,7 +126,6 @@ def index_songs(
     reader: SongReader = pool if pool is not None else ReadHere(analyser)
     run = _IndexRun(catalogue, analyser, reader, keep_paths, identities)
     progress = Progress(len(sources), "songs")
-    ahead = _COST_AHEAD * (pool.workers if pool is not None else 0)
     window: deque[_Job] = deque()
     cost = 0
     try:
@@ -136,6 +135,8 @@ def index_songs(
                 run.begin(job)
                 window.append(job)
                 cost += job.cost
+                # a cluster may grow while it reads
+                ahead = _COST_AHEAD * (pool.workers if pool is not None else 0)
                 while window and (cost > ahead or window[0].is_ready()):
                     cost -= window[0].cost
                     progress.advance(failed=run.finish(window.popleft()))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from app.reading_pool import Pending, outcome, read_each
 from data_prep.errors import InputError
@@ -21,7 +21,8 @@ _T = TypeVar("_T")
 
 
 class SongReader(Protocol):
-    """What indexing asks of a :class:`app.reading_pool.ReadingPool`."""
+    """What indexing asks of who reads: :class:`app.reading_pool.ReadingPool` on this machine,
+    :class:`app.ray_pool.RayPool` on several."""
 
     def words(self, texts: Sequence[str]) -> Pending[list[LyricReading | InputError]]:
         """Read texts: for each its reading, or what is wrong with it."""
@@ -31,6 +32,17 @@ class SongReader(Protocol):
 
     def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
         """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
+
+
+class SongPool(SongReader, Protocol):
+    """A reader that reads several songs at once."""
+
+    def run(self, function: Callable[..., _T], *arguments: Any) -> Pending[_T]:
+        """Have a function of a module called, with an analyser and then these."""
+
+    @property
+    def workers(self) -> int:
+        """How many."""
 
 
 class ReadHere:
@@ -56,6 +68,10 @@ class ReadHere:
     def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
         """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
         return _WhenAsked(lambda: self._analyser.read_log_mel(log_mel))
+
+    def run(self, function: Callable[..., _T], *arguments: Any) -> Pending[_T]:
+        """Have a function called, with the analyser and then these."""
+        return _WhenAsked(lambda: function(self._analyser, *arguments))
 
 
 class _WhenAsked(Generic[_T]):

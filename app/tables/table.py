@@ -16,20 +16,24 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final, Protocol, runtime_checkable
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from app.atomic_file import check_writable
 from app.failure_log import FailureLog
 from app.failures import Failure, explain
 from app.library.lyric_files import read_lyric_file
+from app.library.readers import ReadHere, SongPool
 from app.progress import Progress
+from app.reading_pool import outcome
 from app.tables.files import ERROR_COLUMN, RESULT_COLUMNS, check_suffix
 from app.tables.output import write_analysed
+from app.tables.window_words import each_of_window, read_window
 from data_prep.errors import InputError
 from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
 from data_prep.readers.song_stream import SongStream, open_song_stream
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
 ROWS_PER_WINDOW: Final = 64
 CHARACTERS_PER_WINDOW: Final = 1_000_000
 ROWS_PER_WRITE: Final = 16
+WINDOWS_AHEAD: Final = 3
+"""For each reader of a pool."""
 
 
 @dataclass(frozen=True)
@@ -68,14 +74,6 @@ class TableReport:
     renamed: Mapping[str, str]
 
 
-@runtime_checkable
-class _ReadsMany(Protocol):
-    """A lyric predictor that reads several texts in few network runs."""
-
-    def read_many(self, texts: Sequence[str], *, as_mood: bool = False) -> list[LyricReading]:
-        """One reading per text; raises if any of them cannot be read."""
-
-
 @dataclass(frozen=True)
 class _Item:
     """A row with its words in hand; ``error`` says why it cannot be analysed."""
@@ -86,7 +84,9 @@ class _Item:
     error: str | None
 
 
-def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
+def analyse_table(
+    path: Path, out: Path, analyser: SongAnalyser, pool: SongPool | None = None
+) -> TableReport:
     """Analyse every row of a table and write the results.
 
     Parameters
@@ -97,7 +97,9 @@ def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
     out
         Where to; its ending says the format.
     analyser
-        Reads the rows.
+        Fuses, and reads where there is no pool.
+    pool
+        Reads, with the same models as the analyser; left open.
 
     Raises
     ------
@@ -114,7 +116,7 @@ def analyse_table(path: Path, out: Path, analyser: SongAnalyser) -> TableReport:
     table = open_song_stream(path)
     finished = _FinishedRows(out.with_name(out.name + ".part"), _signature(table, analyser))
     resumed, window = finished.resume()
-    _analyse_rows(table, analyser, finished, resumed, window)
+    _analyse_rows(table, analyser, finished, resumed, window, pool)
     renamed = {c: f"input_{c}" for c in table.columns if c in RESULT_COLUMNS}
     failures = FailureLog()
     write_analysed(out, table, renamed, _finished_rows(table, finished, failures))
@@ -154,19 +156,32 @@ def flat_result(analysis: Analysis) -> dict[str, Any]:
 
 
 def _analyse_rows(
-    table: SongStream, analyser: SongAnalyser, finished: _FinishedRows, done: int, window: int
+    table: SongStream,
+    analyser: SongAnalyser,
+    finished: _FinishedRows,
+    done: int,
+    window: int,
+    pool: SongPool | None,
 ) -> None:
     """Analyse what follows ``done`` rows, of which the last lay in a window that begins there."""
     progress = Progress(table.length, "rows", done=done)
+    reader = pool if pool is not None else ReadHere(analyser)
+    begun: deque[_Window] = deque()
+
+    def finish(one: _Window) -> None:
+        for item, result in zip(one.items, one.results(analyser, done), strict=True):
+            if item.record.row > done:
+                finished.add(item.record.row, one.items[0].record.row, result)
+                progress.advance(failed=ERROR_COLUMN in result)
+
     try:
         with finished.appending():
             for items in _windows(table.records(after=window - 1)):
-                start = items[0].record.row
-                for item, words in zip(items, _words(items, analyser, done), strict=True):
-                    if item.record.row > done:
-                        result = _result(item, words, analyser)
-                        finished.add(item.record.row, start, result)
-                        progress.advance(failed=ERROR_COLUMN in result)
+                begun.append(_Window(items, reader, done))
+                while len(begun) > WINDOWS_AHEAD * (pool.workers if pool is not None else 0):
+                    finish(begun.popleft())
+            while begun:
+                finish(begun.popleft())
     except KeyboardInterrupt:
         progress.close()
         print(
@@ -177,6 +192,57 @@ def _analyse_rows(
         raise
     finally:
         progress.close()
+
+
+class _Window:
+    """Rows that are being read: their words together, each recording by itself."""
+
+    def __init__(self, items: list[_Item], reader: ReadHere | SongPool, done: int) -> None:
+        self.items = items
+        self._asked = [item for item in items if item.error is None and item.text is not None]
+        if items[-1].record.row <= done:
+            self._asked = []
+        texts = [(item.text or "", item.as_mood) for item in self._asked]
+        first = sum(item.record.row <= done for item in self._asked)
+        read: Callable[..., Iterable[LyricReading | Exception | None]] = read_window
+        if isinstance(reader, ReadHere):  # one after the other, as the rows are finished
+            read = each_of_window
+        self._words = reader.run(read, texts, first) if texts else None
+        self._sound = {
+            item.record.row: reader.sound(item.record.audio_path)
+            for item in items
+            if item.record.row > done and item.error is None and item.record.audio_path is not None
+        }
+
+    def results(self, analyser: SongAnalyser, done: int) -> Iterator[dict[str, Any]]:
+        """Result columns of each row, or its error; nothing for one that is done."""
+        words = iter(self._read_words())
+        asked = {item.record.row for item in self._asked}
+        for item in self.items:
+            own = next(words) if item.record.row in asked else None
+            yield {} if item.record.row <= done else self._result(item, own, analyser)
+
+    def _read_words(self) -> Iterable[LyricReading | Exception | None]:
+        if self._words is None:
+            return []
+        try:
+            return outcome(self._words)
+        except InputError as error:  # they took too long, or crashed what reads
+            return [error] * len(self._asked)
+
+    def _result(
+        self, item: _Item, words: LyricReading | Exception | None, analyser: SongAnalyser
+    ) -> dict[str, Any]:
+        if item.error is not None:
+            return {ERROR_COLUMN: item.error}
+        try:
+            if isinstance(words, Exception):
+                raise words
+            pending = self._sound.get(item.record.row)
+            sound = None if pending is None else outcome(pending)
+            return flat_result(analyser.combine(words, sound, as_mood=item.as_mood))
+        except Exception as error:  # one bad row must not stop the others
+            return {ERROR_COLUMN: explain(error)}  # lets pass what concerns the whole run
 
 
 def _finished_rows(
@@ -217,80 +283,6 @@ def _item(record: SongRecord) -> _Item:
         return _Item(record, None, False, explain(error))
     as_mood = record.audio_path is None and _plain_text(record) and is_sentence(text or "")
     return _Item(record, text, as_mood, None)
-
-
-def _words(
-    window: Sequence[_Item], analyser: SongAnalyser, done: int
-) -> Iterator[LyricReading | Exception | None]:
-    """What the words of each row say; ``None`` for a row without any, or one that is done."""
-    asked = []
-    if window[-1].record.row > done:
-        asked = [item for item in window if item.error is None and item.text is not None]
-    predictor: object = analyser.lyric_predictor if asked else None
-    together: dict[int, LyricReading | Exception] = {}
-    if isinstance(predictor, _ReadsMany):
-        for as_mood in (False, True):
-            alike = [item for item in asked if item.as_mood == as_mood]
-            texts = [_encodable(item.text or "") for item in alike]
-            readings = _read_together(predictor, texts, as_mood)
-            together |= {
-                item.record.row: reading for item, reading in zip(alike, readings, strict=True)
-            }
-    for item in window:
-        if item.error is not None or item.text is None or item.record.row <= done:
-            yield None
-        elif item.record.row in together:
-            yield together[item.record.row]
-        else:
-            try:
-                reading = analyser.read_words(item.text, as_mood=item.as_mood)
-            except Exception as error:
-                yield error
-            else:
-                yield reading
-
-
-def _read_together(
-    predictor: _ReadsMany, texts: list[str], as_mood: bool
-) -> list[LyricReading | Exception]:
-    """Readings in order; a text that cannot be read does not spoil the others.
-
-    A part with such a text is halved until the text stands alone. What it costs
-    is small, since texts are refused before the network runs.
-    """
-    if not texts:
-        return []
-    try:
-        return list(predictor.read_many(texts, as_mood=as_mood))
-    except Exception as error:
-        if len(texts) == 1:
-            return [error]
-        explain(error)  # lets pass what concerns the whole run
-    half = len(texts) // 2
-    return [
-        *_read_together(predictor, texts[:half], as_mood),
-        *_read_together(predictor, texts[half:], as_mood),
-    ]
-
-
-def _result(
-    item: _Item, words: LyricReading | Exception | None, analyser: SongAnalyser
-) -> dict[str, Any]:
-    if item.error is not None:
-        return {ERROR_COLUMN: item.error}
-    try:
-        if isinstance(words, Exception):
-            raise words
-        audio = item.record.audio_path
-        sound = analyser.read_sound(audio) if audio is not None else None
-        return flat_result(analyser.combine(words, sound, as_mood=item.as_mood))
-    except Exception as error:  # one bad row must not stop the others; explain() lets big ones pass
-        return {ERROR_COLUMN: explain(error)}
-
-
-def _encodable(text: str) -> str:
-    """Text without lone surrogates, as ``SongAnalyser.read_words`` reads it."""
-    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _plain_text(record: SongRecord) -> bool:

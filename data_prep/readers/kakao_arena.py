@@ -16,11 +16,10 @@ kept. A song is read from its place when it is asked for.
 
 from __future__ import annotations
 
-import codecs
 import json
 import re
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Final
@@ -29,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.errors import InputError
+from data_prep.readers.json_list import records_of_list
 
 CITATION: Final = (
     "Ferraro et al. (2021): Melon Playlist Dataset: a public dataset for audio-based playlist "
@@ -40,12 +40,9 @@ SOURCE_URL: Final = "https://arena.kakao.com/melon_dataset"
 SONGS_NAME: Final = "song_meta.json"
 GENRES_NAME: Final = "genre_gn_all.json"
 
+_WHAT: Final = "Kakao Arena's list of songs"
 _NO_GENRES: Final = ("GN9000",)
 _ALL_OF_A_GENRE: Final = "세부장르전체"
-_BLOCK_BYTES: Final = 1 << 20
-_BEGINNING_BYTES: Final = 1 << 10
-_LARGEST: Final = 1 << 22  # characters of one record
-_SPACE: Final = re.compile(r"[ \t\r\n,]*")
 _YEARS: Final = range(1860, 2101)
 
 
@@ -98,7 +95,7 @@ class ArenaSongs:
         self.path = folder / SONGS_NAME
         self._genres = read_genres(folder / GENRES_NAME)
         ids, starts, lengths = array("q"), array("q"), array("l")
-        for start, length, record in _records(self.path):
+        for start, length, record in records_of_list(self.path, _WHAT):
             ids.append(_number(self.path, len(ids), record))
             starts.append(start)
             lengths.append(length)
@@ -196,55 +193,3 @@ def _number(path: Path, place: int, record: Any) -> int:
             "of Kakao Arena's task 3"
         )
     return number
-
-
-def _records(path: Path) -> Iterator[tuple[int, int, Any]]:
-    """First byte, number of bytes and content of every record of a JSON list."""
-    decode = json.JSONDecoder().raw_decode
-    number = 0
-    try:
-        with path.open("rb") as file:
-            start = _first_byte(path, file)
-            decoder = codecs.getincrementaldecoder("utf-8")()
-            text, place, ended = "", 0, False
-            while True:
-                match = _SPACE.match(text, place)
-                gap = match.end() if match else place
-                start += gap - place  # spaces and commas have one byte each
-                place = gap
-                if text.startswith("]", place):
-                    return
-                try:
-                    record, end = decode(text, place)
-                except ValueError as error:
-                    if ended or len(text) - place > _LARGEST:
-                        raise _not_whole(path, number, start) from error
-                    block = file.read(_BLOCK_BYTES)
-                    ended = not block
-                    text, place = text[place:] + decoder.decode(block, ended), 0
-                    continue
-                length = len(text[place:end].encode("utf-8"))
-                yield start, length, record
-                number += 1
-                start += length
-                place = end
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path} is not UTF-8: expected Kakao Arena's list of songs") from error
-    except (OSError, RecursionError) as error:
-        raise InputError(f"{path} cannot be read: {error}") from error
-
-
-def _first_byte(path: Path, file: IO[bytes]) -> int:
-    """Where the records of a list begin; the file is left there."""
-    begun = file.read(_BEGINNING_BYTES).removeprefix(codecs.BOM_UTF8)
-    before = len(begun) - len(begun.lstrip())
-    if begun[before : before + 1] != b"[":
-        raise InputError(f"{path} is no JSON list: expected Kakao Arena's list of songs")
-    return file.seek(file.tell() - len(begun) + before + 1)
-
-
-def _not_whole(path: Path, number: int, start: int) -> InputError:
-    return InputError(
-        f"{path} is damaged or cut off behind {number:,} songs, at byte {start:,}: download it "
-        "again"
-    )

@@ -10,7 +10,7 @@ import pytest
 
 from data_prep.errors import InputError
 from data_prep.mel_values import RANGES
-from data_prep.readers import kakao_arena
+from data_prep.readers import json_list
 from data_prep.readers.kakao_arena import ArenaSong, ArenaSongs
 from data_prep.readers.kakao_lyrics import ArenaLyrics, lyrics_table
 from data_prep.readers.kakao_mel_places import PlacedMels
@@ -70,7 +70,7 @@ def test_what_is_not_known_is_none(tmp_path):
     "options", [{}, {"indent": 1}, {"ensure_ascii": True}, {"separators": (",", ":")}]
 )
 def test_any_layout_in_any_pieces_gives_the_same_songs(tmp_path, monkeypatch, block, mark, options):
-    monkeypatch.setattr(kakao_arena, "_BLOCK_BYTES", block)
+    monkeypatch.setattr(json_list, "_BLOCK_BYTES", block)
     records = [RECORD | {"id": i * 3, "song_name": f"노래 {i} 😀\\"} for i in range(5)]
     folder = write_songs(tmp_path, records, **options)
     path = folder / "song_meta.json"
@@ -84,9 +84,9 @@ def test_any_layout_in_any_pieces_gives_the_same_songs(tmp_path, monkeypatch, bl
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b'[{"id": 1}, {"id": 2', "cut off behind 1 songs"),
-        (b'[{"id": 1}, {"id": 2}', "cut off behind 2 songs"),
-        (b'[{"id": 1}, {"id" 2}]', "cut off behind 1 songs"),
+        (b'[{"id": 1}, {"id": 2', "cut off behind 1 records"),
+        (b'[{"id": 1}, {"id": 2}', "cut off behind 2 records"),
+        (b'[{"id": 1}, {"id" 2}]', "cut off behind 1 records"),
         (b'{"id": 1}', "no JSON list"),
         (b"", "no JSON list"),
         (b'[{"id": "x"}]', "record 1 has no id"),
