@@ -423,7 +423,10 @@ def _started(address: str | None, workers: int | None) -> Any:
             ray.init(address=address, **quiet)
     except (ConnectionError, RuntimeError, ValueError) as error:
         place = address or "this machine"
-        raise InputError(f"no Ray cluster answers at {place}: {error}") from error
+        raise InputError(
+            f"no Ray cluster answers at {place}: {error}; where it has a token, "
+            "RAY_AUTH_MODE=token and the token have to be set here as well"
+        ) from error
     return ray
 
 
