@@ -23,6 +23,7 @@ PREDICTORS = {"lyrics_model.predictor", "audio_model.predictor"}
 HEAVY = (
     "torch", "torchaudio", "torchvision", "transformers", "timm", "lightning", "librosa",
     "gradio", "matplotlib", "sklearn", "scipy", "gensim", "h5py", "onnx", "pandas", "faiss",
+    "ray", "implicit", "ctranslate2",
 )  # fmt: skip
 
 SERVING = (
@@ -34,8 +35,8 @@ SERVING = (
     "audio_model.decode", "audio_model.log_mel", "audio_model.predictor",
     "data_prep.catalogue", "data_prep.language", "data_prep.lyrics_text",
     "data_prep.model_folder", "data_prep.taxonomy", "data_prep.readers.song_table",
-    "fusion.analysis", "fusion.calibration", "fusion.combination", "fusion.embedding_search",
-    "fusion.hygiene", "fusion.quantile_map", "fusion.reasons", "fusion.recommendation",
+    "fusion.analysis", "fusion.calibration", "fusion.collaborative", "fusion.combination",
+    "fusion.embedding_search", "fusion.hygiene", "fusion.mixed_search", "fusion.quantile_map", "fusion.reasons", "fusion.recommendation",
     "fusion.rescoring", "fusion.rules", "fusion.search", "fusion.settings", "fusion.shelf",
     "fusion.similarity",
     "lyrics_model.predictor",
