@@ -36,9 +36,9 @@ SERVING = (
     "data_prep.catalogue", "data_prep.language", "data_prep.lyrics_text",
     "data_prep.model_folder", "data_prep.taxonomy", "data_prep.readers.song_table",
     "fusion.analysis", "fusion.calibration", "fusion.collaborative", "fusion.combination",
-    "fusion.embedding_search", "fusion.hygiene", "fusion.mixed_search", "fusion.quantile_map", "fusion.reasons", "fusion.recommendation",
-    "fusion.rescoring", "fusion.rules", "fusion.search", "fusion.settings", "fusion.shelf",
-    "fusion.similarity",
+    "fusion.embedding_search", "fusion.hygiene", "fusion.mixed_search", "fusion.quantile_map",
+    "fusion.reasons", "fusion.recommendation", "fusion.rescoring", "fusion.rules",
+    "fusion.search", "fusion.settings", "fusion.shelf", "fusion.similarity",
     "lyrics_model.predictor",
 )  # fmt: skip
 
