@@ -47,8 +47,7 @@ def save_index(
     InputError
         If the folder holds something else, or cannot be written.
     """
-    if folder.exists() and not (folder / _HEAD).is_file():
-        raise InputError(f"{folder} is there and holds no {_HEAD}: expected a new folder")
+    check_index_folder(folder)
     try:
         unfinished = Path(
             tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent)
@@ -67,6 +66,20 @@ def save_index(
             shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as error:
         raise InputError(f"{folder} cannot be written: {error.strerror or error}") from error
+
+
+def check_index_folder(folder: Path) -> None:
+    """Refuse a folder that no index can be written into.
+
+    Raises
+    ------
+    InputError
+        If it holds something else, or there is nothing that it could be in.
+    """
+    if folder.exists() and not (folder / _HEAD).is_file():
+        raise InputError(f"{folder} is there and holds no {_HEAD}: expected a new folder")
+    if not folder.absolute().parent.is_dir():
+        raise InputError(f"{folder} cannot be written: there is no folder {folder.parent}")
 
 
 def load_index(

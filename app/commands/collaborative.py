@@ -55,6 +55,7 @@ def train_collaborative(
     queries: QueriesOption = QUERIES,
 ) -> None:
     """Learn from playlists which songs go together, and how much that counts beside emotion."""
+    from fusion.index_folder import check_index_folder
     from fusion.studies.collaborative_training import CollaborativeSettings, check_extra, train
 
     settings = CollaborativeSettings(
@@ -66,6 +67,7 @@ def train_collaborative(
         seed=seed,
     )
     check_extra()
+    check_index_folder(out)
     parts, space = _read(playlists, catalogue)
     model, curve = train(parts, space, settings, most=queries, say=say)
     model.save(out)

@@ -125,6 +125,7 @@ def fit(
     from implicit.cpu.als import AlternatingLeastSquares
     from implicit.cpu.bpr import BayesianPersonalizedRanking
     from scipy.sparse import csr_matrix
+    from threadpoolctl import threadpool_limits
 
     if len(playlists) < LEAST_PLAYLISTS:
         raise InputError(
@@ -143,11 +144,12 @@ def fit(
         "random_state": settings.seed,
         "num_threads": 1,  # the same model from the same playlists, wherever it is made
     }
-    if settings.method == "als":
-        model = AlternatingLeastSquares(alpha=settings.alpha, **shared)
-        model.fit(matrix, show_progress=False, callback=lambda *_: advance(1))
-    else:
-        model = BayesianPersonalizedRanking(learning_rate=settings.learning_rate, **shared)
+    with threadpool_limits(1, "blas"):  # implicit asks for it
+        model = (
+            AlternatingLeastSquares(alpha=settings.alpha, **shared)
+            if settings.method == "als"
+            else BayesianPersonalizedRanking(learning_rate=settings.learning_rate, **shared)
+        )
         model.fit(matrix, show_progress=False, callback=lambda *_: advance(1))
     factors = np.ascontiguousarray(model.item_factors, np.float32)
     wide = factors.astype(np.float64)
