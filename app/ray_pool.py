@@ -303,17 +303,20 @@ class RayPool:
             self._waiting.appendleft(question)
 
     def _lose(self, reader: _Reader) -> None:
-        """A reader is gone: what it was asked is asked again, of another."""
-        with self._lock:
-            self._readers.remove(reader)
+        """A reader is gone, or its machine."""
         alive = {node["NodeID"] for node in self._ray.nodes() if node["Alive"]}
         asked = list(reader.asked.values())
         if asked and reader.node in alive:  # it crashed, and not its machine
             asked[0].crashes += 1
             if asked[0].crashes >= MOST_CRASHES:
                 asked.pop(0).answer.set_exception(InputError(_CRASHED))
+        self._ask_again(reader, asked)
+
+    def _ask_again(self, reader: _Reader, questions: list[_Question]) -> None:
+        """Without a reader: others are asked first what it was asked, and another is started."""
         with self._lock:
-            self._waiting.extendleft(reversed(asked))
+            self._readers.remove(reader)
+            self._waiting.extendleft(reversed(questions))
         self._looked = 0.0
 
     def _end_slow(self) -> None:
@@ -325,10 +328,7 @@ class RayPool:
                 TooSlowError("reading it took too long and was given up")
             )
             self._ray.kill(reader.actor)
-            with self._lock:
-                self._readers.remove(reader)
-                self._waiting.extendleft(reversed(reader.asked.values()))
-            self._looked = 0.0
+            self._ask_again(reader, list(reader.asked.values()))
 
     def _fail(self, error: Exception) -> None:
         expected = isinstance(error, (ModelFolderError, InputError))

@@ -28,6 +28,7 @@ from data_prep.errors import InputError
 from data_prep.metrics import percentile_interval
 from data_prep.readers.arena_playlists import Playlists
 from fusion.collaborative import CollaborativeModel
+from fusion.search import best_rows
 from fusion.similarity import cosine
 
 FIRST: Final = 100
@@ -147,7 +148,7 @@ class Continuation:
         ):
             for weight, judge in zip(weights, judges, strict=True):
                 mixed = emotion if listed is None else weight * listed + (1.0 - weight) * emotion
-                judge.add(np.array(mixed, np.float64), given, hidden)
+                judge.add(mixed, given, hidden)
         return [judge.figures() for judge in judges]
 
     def baseline(self, row: str, space: EmotionSpace, *, seed: int = 1) -> Figures:
@@ -155,7 +156,7 @@ class Continuation:
         random, judge = np.random.default_rng(seed), _Judge(space)
         popular = space.counts + 1e-9 * random.random(len(space))  # equal ones at random
         for given, hidden in zip(self.given, self.hidden, strict=True):
-            own = random.random(len(space)) if row == RANDOM else popular.copy()
+            own = random.random(len(space)) if row == RANDOM else popular
             judge.add(own, given, hidden)
         return judge.figures()
 
@@ -189,7 +190,7 @@ class _Judge:
     def add(
         self, scores: NDArray[np.float64], given: NDArray[np.intp], hidden: NDArray[np.intp]
     ) -> None:
-        """Scores (n,) of all songs, which are written to."""
+        """Scores (n,) of all songs."""
         ranked = _first(scores, given)
         hits = np.isin(ranked, hidden)
         best = _DISCOUNTS[: min(len(hidden), FIRST)].sum()
@@ -246,14 +247,8 @@ def evaluate_continuation(
 
 def _first(scores: NDArray[np.float64], given: NDArray[np.intp]) -> NDArray[np.intp]:
     """The hundred best rows that are not given; equal ones by row."""
-    scores[given] = -np.inf
-    count = min(FIRST, len(scores) - len(given))
-    if count <= 0:
-        return np.empty(0, np.intp)
-    bound = np.partition(scores, len(scores) - count)[len(scores) - count]
-    likely = np.flatnonzero(scores >= bound)
-    ordered: NDArray[np.intp] = likely[np.lexsort((likely, -scores[likely]))][:count]
-    return ordered
+    others = np.delete(np.arange(len(scores)), given)
+    return best_rows(others, scores[others], FIRST)[0]
 
 
 def _places(
