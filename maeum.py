@@ -198,8 +198,8 @@ def _opened(catalogue: Path | str | None) -> Catalogue:
 
 
 def _recommender(songs: Catalogue) -> Recommender:
+    from fusion.catalogue_shelf import CatalogueShelf
     from fusion.recommendation import Recommender
     from fusion.rescoring import catalogue_settings
-    from fusion.shelf import CatalogueShelf
 
     return Recommender(CatalogueShelf(songs, catalogue_settings(songs)))

@@ -29,7 +29,7 @@ from data_prep import catalogue_files, catalogue_songs, catalogue_vectors
 from data_prep import catalogue_tables as tables
 from data_prep.catalogue_migration import OLD_VERSIONS, migrate
 from data_prep.catalogue_place import Place, place_of
-from data_prep.catalogue_vectors import SongVectors
+from data_prep.catalogue_vectors import FilterFacts, SongVectors
 from data_prep.errors import CatalogueError, InputError
 from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector, fold
 from data_prep.song_file import SongFile
@@ -294,6 +294,11 @@ class Catalogue:
         """
         with self._reading() as connection:
             yield from catalogue_vectors.vector_blocks(connection, made_by, stages)
+
+    def filter_facts(self) -> Iterator[FilterFacts]:
+        """What filters ask of all songs, some thousands at a time, in the order of their numbers."""
+        with self._reading() as connection:
+            yield from catalogue_vectors.filter_facts(connection)
 
     def missing(self) -> NDArray[np.int64]:
         """Numbers (n,) of the songs whose file was found gone."""

@@ -75,6 +75,39 @@ class SongVectors:
         return len(self.numbers)
 
 
+@dataclass(frozen=True, eq=False)
+class FilterFacts:
+    """What filters ask of some songs, column by column, each as long as ``numbers``.
+
+    Attributes
+    ----------
+    numbers
+        The catalogue's number of each song.
+    years, genre, artist, language, source
+        As stored; ``None`` where unknown.
+    has_lyrics, has_audio
+        Whether there is an answer of the stage.
+    """
+
+    numbers: list[int]
+    years: list[int | None]
+    genre: list[str | None]
+    artist: list[str | None]
+    language: list[str | None]
+    source: list[str | None]
+    has_lyrics: list[bool]
+    has_audio: list[bool]
+
+
+def filter_facts(connection: sa.Connection) -> Iterator[FilterFacts]:
+    """What filters ask of all songs, thousands at a time, in the order of their numbers."""
+    columns = [_songs[name] for name in ("number", "year", "genre", "artist", "language", "source")]
+    stages = [_songs[stage].is_not(None) for stage in ("lyrics", "audio")]
+    query = sa.select(*columns, *stages).order_by(_songs.number)
+    for block in _columns(connection, query):
+        yield FilterFacts(*block)
+
+
 def read_vectors(
     connection: sa.Connection, made_by: str | None, stages: Collection[Stage]
 ) -> SongVectors:

@@ -18,13 +18,14 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError
 from data_prep.taxonomy import N_EMOTIONS, as_mapping, emotion_index
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.combination import Fused
 from fusion.mixed_search import Beside, MixedIndex
 from fusion.reasons import Language, reason
 from fusion.rescoring import catalogue_settings
 from fusion.search import Results, SimilarityIndex
 from fusion.settings import FusionSettings
-from fusion.shelf import CatalogueShelf, Shelf
+from fusion.shelf import Shelf
 from fusion.similarity import SimilarityName, similarity
 
 if TYPE_CHECKING:

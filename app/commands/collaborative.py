@@ -142,8 +142,8 @@ def _read(playlists: Path, catalogue: str) -> tuple[dict[str, Playlists], Emotio
     """Playlists to train, validate and test with, and the songs of the catalogue."""
     from data_prep.catalogue import Catalogue
     from data_prep.readers.arena_playlists import read_playlists
+    from fusion.catalogue_shelf import CatalogueShelf
     from fusion.rescoring import catalogue_settings
-    from fusion.shelf import CatalogueShelf
     from fusion.studies.collaborative_training import parts_of, space_of
 
     parts = parts_of(read_playlists(playlists))

@@ -143,9 +143,9 @@ def recommend(
 
     from app.demo import catalogue_to_read
     from data_prep.catalogue import Catalogue, SongFilter
+    from fusion.catalogue_shelf import CatalogueShelf
     from fusion.recommendation import Recommender, Wishes
     from fusion.rescoring import catalogue_settings
-    from fusion.shelf import CatalogueShelf
 
     where = SongFilter(
         year_from=year_from,

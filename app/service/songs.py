@@ -11,10 +11,10 @@ import time
 from collections.abc import Callable
 
 from data_prep.catalogue import Catalogue, Song, SongFile
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.recommendation import Recommender
 from fusion.rescoring import catalogue_settings
 from fusion.settings import FusionSettings
-from fusion.shelf import CatalogueShelf
 
 
 class KeptSongs:

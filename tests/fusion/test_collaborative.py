@@ -10,11 +10,12 @@ import pytest
 
 from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
 from data_prep.errors import IndexFolderError, InputError
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.collaborative import CollaborativeModel, scaled
 from fusion.mixed_search import Beside, PlaylistSignal
 from fusion.recommendation import Recommender, Wishes
 from fusion.settings import FusionSettings
-from fusion.shelf import CatalogueShelf, ListShelf
+from fusion.shelf import ListShelf
 from fusion.similarity import cosine
 
 SETTINGS = FusionSettings()

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 
 from data_prep.catalogue import Catalogue, Song, SongFilter, StageVector
-from fusion import shelf as shelf_module
+from fusion import catalogue_shelf, shelf_folder
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.recommendation import Recommender, Wishes
 from fusion.rescoring import rescore
 from fusion.rules import Mean
 from fusion.settings import FusionSettings
-from fusion.shelf import CatalogueShelf, ListShelf, index_place
+from fusion.shelf import ListShelf
+from fusion.shelf_folder import index_place
 
 SETTINGS = FusionSettings()
 OTHER = FusionSettings(rule=Mean(0.9))
@@ -47,7 +49,7 @@ def path(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def kept_from_ten(monkeypatch):
-    monkeypatch.setattr(shelf_module, "SAVE_FROM", 10)
+    monkeypatch.setattr(shelf_folder, "SAVE_FROM", 10)
 
 
 def ids(shelf, query, wishes=None) -> list[str]:
@@ -92,7 +94,37 @@ def test_the_index_is_kept_beside_the_catalogue_and_read_again(path, monkeypatch
 
         monkeypatch.setattr(catalogue, "vectors", refuse)
         assert ids(CatalogueShelf(catalogue, SETTINGS), QUERY) == first
-    assert folder.name.startswith("cosine-")
+    assert {one.name for one in folder.iterdir()} == {"songs", "facts", "cosine"}
+
+
+def test_what_is_kept_is_mapped_and_not_copied(path):
+    with Catalogue.open(path, read_only=True) as catalogue:
+        for _ in range(2):  # made, then read from disk
+            shelf = CatalogueShelf(catalogue, SETTINGS)
+            for array in (shelf.index().vectors, shelf.index("hellinger").vectors, shelf.numbers):
+                assert isinstance(array.base, np.memmap), "a copy of its own"
+
+
+def test_what_was_asked_for_later_is_kept_too(path, monkeypatch):
+    wishes = Wishes(10, similarity="hellinger", hygiene=True)
+    with Catalogue.open(path, read_only=True) as catalogue:
+        first = ids(CatalogueShelf(catalogue, SETTINGS), QUERY, wishes)
+        (folder,) = index_place(str(path)).iterdir()
+        assert {one.name for one in folder.iterdir()} >= {"hellinger", "hygiene"}
+
+        def refuse(*_: object, **__: object) -> None:
+            raise AssertionError("it was made again although it is there")
+
+        monkeypatch.setattr(catalogue, "names", refuse)
+        monkeypatch.setattr(catalogue_shelf, "SimilarityIndex", refuse)
+        assert ids(CatalogueShelf(catalogue, SETTINGS), QUERY, wishes) == first
+
+
+def test_what_an_earlier_version_kept_is_cleared(path):
+    (index_place(str(path)) / "cosine-0123456789abcdef").mkdir(parents=True)
+    with Catalogue.open(path, read_only=True) as catalogue:
+        ids(CatalogueShelf(catalogue, SETTINGS), QUERY)
+    assert len(list(index_place(str(path)).iterdir())) == 1
 
 
 def test_a_change_of_songs_or_settings_makes_another_index(path):
@@ -123,22 +155,20 @@ def test_what_killed_processes_left_is_cleared_and_nothing_of_those_that_write(p
 
 def test_a_catalogue_in_memory_leaves_nothing_in_the_folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(shelf_module, "SAVE_FROM", 1)
+    monkeypatch.setattr(shelf_folder, "SAVE_FROM", 1)
     with Catalogue.open("sqlite://", create=True) as catalogue:
         catalogue.upsert([Song(id="one", title="b", lyrics=StageVector(QUERY, "words"))])
         assert ids(CatalogueShelf(catalogue, SETTINGS), QUERY) == ["one"]
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("damage", ["numbers", "index", "empty"])
+@pytest.mark.parametrize("damage", ["songs", "cosine", "facts", "empty"])
 def test_a_damaged_index_is_made_again(path, damage):
     with Catalogue.open(path, read_only=True) as catalogue:
         first = ids(CatalogueShelf(catalogue, SETTINGS), QUERY)
         (folder,) = index_place(str(path)).iterdir()
-        if damage == "numbers":
-            (folder / "numbers.npy").write_bytes(b"nothing")
-        elif damage == "index":
-            for file in (folder / "index").iterdir():
+        if damage != "empty":
+            for file in (folder / damage).iterdir():
                 file.write_bytes(b"")
         else:
             for file in sorted(folder.rglob("*"), reverse=True):
@@ -149,7 +179,7 @@ def test_a_damaged_index_is_made_again(path, damage):
 def test_where_nothing_can_be_kept_songs_are_found_all_the_same(path, monkeypatch):
     place = path.with_name("a file")
     place.write_text("in the way")
-    monkeypatch.setattr(shelf_module, "index_place", lambda name: place)
+    monkeypatch.setattr(shelf_folder, "index_place", lambda name: place)
     with Catalogue.open(path, read_only=True) as catalogue:
         shelf = CatalogueShelf(catalogue, SETTINGS)
         assert ids(shelf, QUERY) == ids(ListShelf(catalogue.songs(), SETTINGS), QUERY)

@@ -16,8 +16,8 @@ from app.feedback.shown_list import ShownList
 from app.feedback.store import FeedbackStore
 from data_prep.catalogue import Catalogue, Song, StageVector
 from data_prep.errors import InputError
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.settings import FusionSettings
-from fusion.shelf import CatalogueShelf
 from tests.data_prep.old_catalogue import write_old_catalogue
 from tests.postgresql_server import new_database
 

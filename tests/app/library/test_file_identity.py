@@ -10,9 +10,10 @@ import pytest
 from app.library.indexing import IndexReport, index_songs
 from app.library.song_sources import song_sources
 from data_prep.catalogue import Catalogue, Song
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.recommendation import Recommender
 from fusion.settings import FusionSettings
-from fusion.shelf import CatalogueShelf, ListShelf
+from fusion.shelf import ListShelf
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ from app.service.laboratory import Laboratory
 from app.service.song_map import song_map
 from app.service.songs import KeptSongs
 from data_prep.catalogue import Catalogue, Song, StageVector
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.recommendation import Recommender, Wishes
 from fusion.rescoring import rescore
 from fusion.rules import Mean, Product
 from fusion.search import scan
-from fusion.shelf import CatalogueShelf
 
 N_SONGS = 60
 
