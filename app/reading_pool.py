@@ -14,11 +14,11 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import CancelledError, TimeoutError
-from multiprocessing.connection import wait
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
+from app.child_process import end_with_parent
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class ReadingPool:
         self.timeout_s = timeout_s
         self._start: list[Any] = [lyrics_folder, audio_folder, niceness]
         self._lock = threading.Lock()
-        self._pool = self._started()
+        self._pool: ProcessPool | None = None
 
     def sound(self, path: Path) -> Pending[AudioReading]:
         """Read a recording."""
@@ -116,8 +116,8 @@ class ReadingPool:
 
     def _scheduled(self, read: Callable[..., _T], *arguments: Any) -> Pending[_T]:
         with self._lock:
-            if not self._pool.active:  # an idle process was killed, and the pool with it
-                self._end()
+            if self._pool is None or not self._pool.active:
+                self._end()  # an idle process was killed, and the pool with it
                 self._pool = self._started()
             pending: Pending[_T] = self._pool.schedule(read, args=arguments, timeout=self.timeout_s)
             return pending
@@ -133,8 +133,10 @@ class ReadingPool:
         )
 
     def _end(self) -> None:
-        self._pool.stop()  # type: ignore[no-untyped-call]
-        self._pool.join()
+        if self._pool is not None:
+            self._pool.stop()  # type: ignore[no-untyped-call]
+            self._pool.join()
+            self._pool = None
 
 
 class PooledSound:
@@ -217,17 +219,10 @@ def _begin(lyrics_folder: Path | None, audio_folder: Path | None, niceness: int)
     from fusion.analysis import SongAnalyser
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started us
-    parent = multiprocessing.parent_process()
-    assert parent is not None, "a process of a pool has a parent"
-    threading.Thread(target=_end_with, args=[parent.sentinel], daemon=True).start()
+    end_with_parent()
     if niceness:
         os.nice(niceness)
     _analyser = SongAnalyser(lyrics_folder=lyrics_folder, audio_folder=audio_folder, threads=1)
-
-
-def _end_with(parent: int) -> None:
-    wait([parent])
-    os._exit(1)
 
 
 def _read_sound(path: Path) -> AudioReading:

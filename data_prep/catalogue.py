@@ -31,7 +31,7 @@ from data_prep.catalogue_migration import OLD_VERSIONS, migrate
 from data_prep.catalogue_place import Place, place_of
 from data_prep.catalogue_vectors import FilterFacts, SongVectors
 from data_prep.errors import CatalogueError, InputError
-from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector, fold
+from data_prep.song import STAGES, Song, SongFilter, Stage, StageVector, fold, genre_names
 from data_prep.song_file import SongFile
 from data_prep.taxonomy import TAXONOMY_VERSION
 
@@ -125,6 +125,10 @@ class Catalogue:
             catalogue.close()
             raise
         return catalogue
+
+    def disconnect(self) -> None:
+        """Close the connections that are kept for the next reading."""
+        self._place.engine.dispose()
 
     def close(self) -> None:
         """Release the file or connection. Closing twice does no harm."""
@@ -223,9 +227,7 @@ class Catalogue:
         """Every genre, by name; of several in one song each."""
         query = sa.select(tables.song_table.c.genre).distinct()
         with self._reading() as connection:
-            listed = connection.execute(query).scalars().all()
-        names = {part.strip() for genre in listed for part in (genre or "").split(";")}
-        return sorted(names - {""}, key=str.casefold)
+            return genre_names(connection.execute(query).scalars().all())
 
     def names(self) -> dict[int, tuple[str | None, str | None, str | None]]:
         """Number → title, artist and album, of all songs."""
@@ -296,7 +298,7 @@ class Catalogue:
             yield from catalogue_vectors.vector_blocks(connection, made_by, stages)
 
     def filter_facts(self) -> Iterator[FilterFacts]:
-        """What filters ask of all songs, some thousands at a time, in the order of their numbers."""
+        """What filters ask of all songs, some thousands at a time, by their numbers."""
         with self._reading() as connection:
             yield from catalogue_vectors.filter_facts(connection)
 

@@ -238,6 +238,11 @@ def _guess(words: list[str]) -> str:
     return str(py3langid.classify(" ".join(words))[0])
 
 
+def load_identifier() -> None:
+    """Load what is seldom needed and takes a second and some 90 MB, to have it there."""
+    _guess(["a"])
+
+
 def _only_vocables(text: str) -> bool:
     """Whether at least nine of ten words are vocables, more than one syllable in all."""
     words = [word.lower() for word in _WORD.findall(text)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -129,6 +130,12 @@ def fold(text: str | None) -> str | None:
 def enclosed(values: str) -> str:
     """Values that are separated by ``;``, folded, without the spaces beside them: ``;a;b;``."""
     return f";{';'.join(part.strip(' ') for part in (fold(values) or '').split(';'))};"
+
+
+def genre_names(listed: Iterable[str | None]) -> list[str]:
+    """Every genre of some songs, by name; of several in one song each."""
+    names = {part.strip() for genre in listed for part in (genre or "").split(";")}
+    return sorted(names - {""}, key=lambda name: (name.casefold(), name))
 
 
 def _has_value(values: str | None, wanted: str | None) -> bool:

@@ -34,7 +34,7 @@ MOST_MASKS: Final = 16
 MASK_BYTES: Final = 1 << 24
 """What remembered filters may hold together; the last one is remembered in any case."""
 
-MOST_SONGS_KEPT: Final = 4_096
+MOST_SONGS_KEPT: Final = 2_048
 """Songs that were shown and are remembered."""
 
 _FUSED: Final[tuple[Stage, ...]] = ("fused",)
@@ -168,6 +168,10 @@ class CatalogueShelf:
         rows = self.rows_of(song_ids).tolist()
         placed = {i: row for i, row in zip(song_ids, rows, strict=True) if row >= 0}
         return known_vectors(self.index(), placed)
+
+    def genres(self) -> list[str]:
+        """Every genre, by name; of several in one song each."""
+        return self._catalogue.genres() if self._facts is None else self._facts.genres
 
     def hygiene(self) -> Hygiene:
         """Which songs are left out by the published hygiene, and why."""

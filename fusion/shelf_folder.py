@@ -202,10 +202,13 @@ class ShelfFolder:
             with suppress(MaeumError):
                 save_index(self.path / _HYGIENE, _HYGIENE, hygiene.counts, {"kept": hygiene.kept})
 
-    def wanted(self) -> set[str]:
-        """Measures, and ``"hygiene"``, that are kept of any state of the catalogue."""
-        known = {*get_args(SimilarityName), _HYGIENE}
-        return {one.name for state in self._states() for one in state.iterdir()} & known
+    def asked_for(self) -> tuple[list[SimilarityName], bool]:
+        """Measures whose index is kept of any state of the catalogue; and whether hygiene is."""
+        names: set[str] = set()
+        for state in self._states():
+            with suppress(OSError):  # it has just been cleared
+                names.update(one.name for one in state.iterdir())
+        return [each for each in get_args(SimilarityName) if each in names], _HYGIENE in names
 
     def _states(self) -> list[Path]:
         if not self._keeps:

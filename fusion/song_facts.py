@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from data_prep.catalogue_vectors import FilterFacts
-from data_prep.song import SongFilter, enclosed, fold
+from data_prep.song import SongFilter, enclosed, fold, genre_names
 from fusion.index_folder import load_index, save_index
 
 _KIND: Final = "song-facts"
@@ -74,11 +74,14 @@ class SongFacts:
         uint8 (n,): 1 for words, 2 for sound, 3 for both.
     codes
         Column → number of each song's value, unsigned (n,).
+    genres
+        Every genre as it is written, by name; of several in one song each.
     """
 
     year: NDArray[np.int32]
     stages: NDArray[np.uint8]
     codes: dict[str, NDArray[np.unsignedinteger]]
+    genres: list[str]
     _values: dict[str, _Values]
 
     @classmethod
@@ -120,6 +123,7 @@ class SongFacts:
             year,
             stages,
             {name: _narrow(column, len(compared[name])) for name, column in codes.items()},
+            genre_names(stored["genre"]),
             {name: _Values.of(different) for name, different in compared.items()},
         )
 
@@ -136,7 +140,7 @@ class SongFacts:
             values = self._values[name]
             arrays |= {name: self.codes[name], f"{name}-text": values.text}
             arrays[f"{name}-ends"] = values.ends
-        save_index(folder, _KIND, {}, arrays)
+        save_index(folder, _KIND, {"genres": self.genres}, arrays)
 
     @classmethod
     def load(cls, folder: Path) -> Self:
@@ -147,10 +151,10 @@ class SongFacts:
         IndexFolderError
             If there are none, or they are damaged.
         """
-        _, arrays = load_index(folder, _KIND, verify=False)
+        facts, arrays = load_index(folder, _KIND, verify=False)
         codes = {name: arrays[name] for name in _TEXTS}
         values = {name: _Values(arrays[f"{name}-text"], arrays[f"{name}-ends"]) for name in _TEXTS}
-        return cls(arrays["year"], arrays["stages"], codes, values)
+        return cls(arrays["year"], arrays["stages"], codes, facts["genres"], values)
 
     def __len__(self) -> int:
         return len(self.year)

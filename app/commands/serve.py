@@ -38,8 +38,17 @@ def serve(
     max_minutes: Annotated[
         float, typer.Option("--max-minutes", min=0.1, help="Longest recording that is read.")
     ] = 60.0,
+    processes: Annotated[
+        int,
+        typer.Option(
+            "--processes", min=1, help="Processes that answer; one for each core at most."
+        ),
+    ] = 1,
     sound_workers: Annotated[
-        int, typer.Option("--sound-workers", min=1, help="Recordings that are read at once.")
+        int,
+        typer.Option(
+            "--sound-workers", min=1, help="Recordings that each process has read at once."
+        ),
     ] = 1,
     waiting: Annotated[
         int, typer.Option("--waiting", min=0, help="Questions that may wait; more are told 'busy'.")
@@ -91,6 +100,7 @@ def serve(
         passwords=passwords_of(_passwords(auth or [])),
         max_upload_mb=max_upload_mb,
         max_minutes=max_minutes,
+        processes=processes,
         sound_workers=sound_workers,
         waiting=waiting,
         origins=tuple(allow_origin or ()),
@@ -113,9 +123,28 @@ def run_service(
     speech_model: Path | None = None,
 ) -> None:
     """Put the parts of a service together, and run it."""
+    if options.processes == 1:
+        _run_service(catalogue, options, model_lyrics, model_audio, speech_model, None)
+        return
+    from app.service.processes import shared_folder
+
+    with shared_folder() as folder:
+        _run_service(catalogue, options, model_lyrics, model_audio, speech_model, folder)
+
+
+def _run_service(
+    catalogue: str | None,
+    options: ServiceOptions,
+    model_lyrics: Path | None,
+    model_audio: Path | None,
+    speech_model: Path | None,
+    folder: Path | None,
+) -> None:
+    """By one process, or by several that share a folder."""
     from app.demo import catalogue_to_read
     from app.page.mounting import mount_page
     from app.reading_pool import PooledSound, ReadingPool
+    from app.service.allocation import give_back_at_once
     from app.service.answers import Answers
     from app.service.http import create_api
     from app.service.running import run
@@ -124,6 +153,7 @@ def run_service(
     from data_prep.model_folder import folder_hash
     from fusion.analysis import SongAnalyser
 
+    give_back_at_once()
     speech = None if speech_model is None else Speech.load(speech_model)
     settings = None  # those that the catalogue carries
     if model_lyrics is not None or model_audio is not None:
@@ -147,7 +177,13 @@ def run_service(
             requests.setLevel(logging.INFO)
             requests.addHandler(logging.StreamHandler(sys.stderr))
             requests.propagate = False
-        run(app, options)
+        if folder is None:
+            run(app, options)
+            return
+        from app.service.processes import run_processes
+
+        answers.prepare_copies()
+        run_processes(app, options, folder, end=pool.close)
 
 
 def _passwords(given: list[str]) -> list[str]:

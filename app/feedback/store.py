@@ -140,6 +140,10 @@ class FeedbackStore:
             place = _own_place(f"feedback-{_short(place)}.db")
         return cls(place)
 
+    def disconnect(self) -> None:
+        """Close the connections that are kept for the next question."""
+        self._place.engine.dispose()
+
     def close(self) -> None:
         """Release the file or connection. Closing twice does no harm."""
         self._place.engine.dispose()

@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,10 +17,13 @@ import numpy as np
 from app.feedback.listening import taste_of
 from app.feedback.shown_list import Kind, ShownList, check_listener
 from app.feedback.store import FeedbackStore
+from app.service.shelf_making import make_shelf
 from app.service.songs import KeptSongs
 from app.tables.table import is_mood
 from data_prep.catalogue import Catalogue, Song
+from data_prep.catalogue_place import IN_MEMORY
 from data_prep.errors import CatalogueError, InputError
+from data_prep.language import load_identifier
 from fusion.analysis import Analysis, SongAnalyser
 from fusion.recommendation import Recommendation, Vector, Wishes
 from fusion.settings import FusionSettings
@@ -125,7 +129,12 @@ class Answers:
         check_every_s: float = 0.0,
     ) -> None:
         catalogue = Catalogue.open(catalogue_url, read_only=True)
-        self.songs = KeptSongs(catalogue, settings, check_every_s=check_every_s)
+        self.songs = KeptSongs(
+            catalogue,
+            settings,
+            make_shelf=None if catalogue.name == IN_MEMORY else partial(make_shelf, catalogue_url),
+            check_every_s=check_every_s,
+        )
         self.feedback = _store_of(catalogue_url)
         self._analyser = analyser
         self._tastes: dict[str, tuple[float, Taste]] = {}
@@ -141,6 +150,23 @@ class Answers:
         """
         self._analyser.lyric_predictor  # noqa: B018
         self.songs.shelf()
+
+    def prepare_copies(self) -> None:
+        """Have everything there that any question needs, for copies of this process to share.
+
+        No connection is left open: two processes cannot use one.
+
+        Raises
+        ------
+        MaeumError
+            If model or catalogue cannot be used.
+        """
+        self.warm_up()
+        load_identifier()
+        self._analyser.read_words("오늘은 기분이 좋다", as_mood=True)  # the model's own memory
+        self.songs.catalogue.disconnect()
+        if self.feedback is not None:
+            self.feedback.disconnect()
 
     def close(self) -> None:
         """Close the catalogue."""

@@ -28,8 +28,10 @@ class ServiceOptions:
         Of one recording.
     sound_s
         Seconds after which reading a recording is given up.
+    processes
+        Processes that answer.
     sound_workers
-        Processes that read recordings.
+        Processes that read recordings, for each that answers.
     waiting
         Questions that may wait before further ones are turned away: the more, the longer an
         answer takes when many ask.
@@ -55,6 +57,7 @@ class ServiceOptions:
     max_upload_mb: int = MAX_UPLOAD_MB
     max_minutes: float = 60.0
     sound_s: float = 60.0
+    processes: int = 1
     sound_workers: int = 1
     waiting: int = 16
     origins: tuple[str, ...] = ()

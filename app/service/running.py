@@ -18,6 +18,8 @@ FINISH_S: Final = 10
 """Seconds that running answers have at the end."""
 MOST_CONNECTIONS: Final = 1_000
 
+KEEP_ALIVE_S: Final = 30
+
 _BACKLOG: Final = 512
 
 
@@ -34,18 +36,16 @@ def run(app: FastAPI, options: ServiceOptions) -> None:
     class Server(uvicorn.Server):
         async def startup(self, sockets: Any = None) -> None:
             await super().startup(sockets)
-            print(f"maeum: http://{options.host}:{options.port}  (Ctrl+C ends it)", flush=True)
+            tell_address(options)
 
-    listening = _listen(options)
-    if not options.is_local and not options.passwords:
-        print("maeum: whoever can reach this machine can use the page", file=sys.stderr)
+    listening = listen(options)
     configuration = uvicorn.Config(
         app,
         access_log=False,
         log_level="warning",
         server_header=False,
         timeout_graceful_shutdown=FINISH_S,
-        timeout_keep_alive=30,
+        timeout_keep_alive=KEEP_ALIVE_S,
         limit_concurrency=MOST_CONNECTIONS,
         root_path=options.root_path,
     )
@@ -56,11 +56,31 @@ def run(app: FastAPI, options: ServiceOptions) -> None:
         Server(configuration).run(sockets=[listening])
 
 
-def _listen(options: ServiceOptions) -> socket.socket:
+def tell_address(options: ServiceOptions) -> None:
+    """Say where the service is, and who can use it."""
+    if not options.is_local and not options.passwords:
+        print("maeum: whoever can reach this machine can use the page", file=sys.stderr)
+    print(f"maeum: http://{options.host}:{options.port}  (Ctrl+C ends it)", flush=True)
+
+
+def listen(options: ServiceOptions, *, again: bool = False) -> socket.socket:
+    """A socket at the service's address.
+
+    Parameters
+    ----------
+    again
+        Whether processes of the service listen there as well: the system gives each its share
+        of the connections. Otherwise nobody else may be there.
+
+    Raises
+    ------
+    InputError
+        If the address cannot be used.
+    """
     try:
         family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
         address = (options.host, options.port)
-        return socket.create_server(address, family=family, backlog=_BACKLOG)
+        return socket.create_server(address, family=family, backlog=_BACKLOG, reuse_port=again)
     except (OSError, OverflowError, UnicodeError) as error:
         raise InputError(
             f"{options.host}:{options.port} cannot be used ({error}): choose another with --port "

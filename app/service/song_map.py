@@ -10,7 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.service.songs import KeptSongs
+from data_prep.catalogue import Catalogue
 from data_prep.taxonomy import EMOTIONS
+from fusion.catalogue_shelf import CatalogueShelf
 
 MOST_POINTS: Final = 20_000
 """Songs on a map; more would only cover each other."""
@@ -57,11 +59,14 @@ def song_map(songs: KeptSongs, most: int = MOST_POINTS) -> SongMap:
     CatalogueError
         If the catalogue cannot be read.
     """
-    shelf = songs.shelf()
+    return songs.derived(f"map of {most}", lambda shelf: _map_of(shelf, songs.catalogue, most))
+
+
+def _map_of(shelf: CatalogueShelf, catalogue: Catalogue, most: int) -> SongMap:
     vectors = shelf.index().vectors
     known = np.flatnonzero(np.isfinite(vectors[:, 0]))
     rows = known[:: max(-(-len(known) // most), 1)]
-    named = songs.catalogue.labels(shelf.numbers[rows])
+    named = catalogue.labels(shelf.numbers[rows])
     shown = [(row, *label) for row, label in zip(rows, named, strict=True) if label is not None]
     ids, titles, artists = ([str(each[i] or "") for each in shown] for i in (1, 2, 3))
     taken = np.array([each[0] for each in shown], dtype=np.intp)

@@ -1,20 +1,34 @@
 """The catalogue's songs as the service keeps them, until the catalogue changes.
 
 What is searched are vectors; songs are read when they are shown. Whether the catalogue has
-changed is told by its revision.
+changed is told by its revision. A small catalogue that has changed is read anew at once. With a
+large one the songs of before go on answering until the new state is there, so that nobody waits
+for it.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable
+from typing import Final, TypeVar
 
 from data_prep.catalogue import Catalogue, Song, SongFile
+from data_prep.errors import MaeumError
+from fusion import shelf_folder
 from fusion.catalogue_shelf import CatalogueShelf
 from fusion.recommendation import Recommender
 from fusion.rescoring import catalogue_settings
 from fusion.settings import FusionSettings
+from fusion.shelf_folder import ShelfFolder
+
+LEAST_PAUSE_S: Final = 1.0
+"""Seconds between two renewals; where one takes longer, as long as that."""
+
+_log = logging.getLogger("maeum.service")
+
+_T = TypeVar("_T")
 
 
 class KeptSongs:
@@ -26,6 +40,9 @@ class KeptSongs:
         Open for reading; closed by :meth:`close`.
     settings
         Fusion settings; ``None`` takes the catalogue's own, whenever it changes.
+    make_shelf
+        Sees to it that what is searched of a large catalogue is kept on disk for certain
+        settings, without burdening this process; ``None`` has it made here.
     check_every_s
         Seconds for which the catalogue is taken to be what it was; 0 looks each time.
     clock
@@ -37,21 +54,25 @@ class KeptSongs:
         catalogue: Catalogue,
         settings: FusionSettings | None = None,
         *,
+        make_shelf: Callable[[FusionSettings], None] | None = None,
         check_every_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._catalogue = catalogue
         self._given = settings
+        self._make_shelf = make_shelf
         self._check_every_s = check_every_s
         self._clock = clock
         self._checked = float("-inf")
         self._lock = threading.RLock()
         self._revision = ""
         self._shelf: CatalogueShelf | None = None
-        self._genres: list[str] | None = None
+        self._renewal: threading.Thread | None = None
+        self._next_renewal = float("-inf")
+        self._derived: dict[str, tuple[CatalogueShelf, object]] = {}
 
     def shelf(self) -> CatalogueShelf:
-        """The songs as they are now, to be searched.
+        """The songs as they are now, to be searched; of a large catalogue, as they lately were.
 
         Raises
         ------
@@ -64,13 +85,56 @@ class KeptSongs:
                 return self._shelf
             revision = self._catalogue.revision()
             if self._shelf is None or self._revision != revision:
-                settings = self._given or catalogue_settings(self._catalogue)
-                self._shelf = CatalogueShelf(self._catalogue, settings, keep_songs=True)
-                self._genres = None
-                # that of before the settings were read: what changed meanwhile is seen next time
-                self._revision = revision
+                if self._shelf is None or len(self._shelf) < shelf_folder.SAVE_FROM:
+                    self._shelf, self._revision = self._read(revision)
+                elif self._renewal is None and now >= self._next_renewal:
+                    self._renewal = threading.Thread(target=self._renew, daemon=True)
+                    self._renewal.start()
             self._checked = now
             return self._shelf
+
+    @property
+    def is_renewing(self) -> bool:
+        """Whether a new state of the catalogue is being prepared."""
+        return self._renewal is not None
+
+    def _read(self, revision: str) -> tuple[CatalogueShelf, str]:
+        """A shelf, and the revision of before the settings were read.
+
+        What changed meanwhile is seen next time.
+        """
+        settings = self._given or catalogue_settings(self._catalogue)
+        if self._make_shelf is not None and self._is_large(revision, settings):
+            self._make_shelf(settings)
+        return CatalogueShelf(self._catalogue, settings, keep_songs=True), revision
+
+    def _is_large(self, revision: str, settings: FusionSettings) -> bool:
+        """Whether something is to be made that takes its time."""
+        if ShelfFolder(self._catalogue.name, revision, settings.hash).is_there:
+            return False
+        return self._catalogue.count() >= shelf_folder.SAVE_FROM
+
+    def _renew(self) -> None:
+        begin = self._clock()
+        try:
+            shelf, revision = self._read(self._catalogue.revision())
+            with self._lock:
+                self._shelf, self._revision = shelf, revision
+        except MaeumError as error:
+            _log.warning("maeum: the catalogue has changed and cannot be read anew: %s", error)
+        finally:
+            now = self._clock()
+            with self._lock:
+                self._renewal = None
+                self._next_renewal = now + max(now - begin, LEAST_PAUSE_S)
+
+    def derived(self, name: str, make: Callable[[CatalogueShelf], _T]) -> _T:
+        """Something made from the songs as they are now, and remembered until they change."""
+        shelf = self.shelf()
+        kept = self._derived.get(name)
+        if kept is None or kept[0] is not shelf:
+            kept = self._derived[name] = (shelf, make(shelf))
+        return kept[1]  # type: ignore[return-value]
 
     @property
     def catalogue(self) -> Catalogue:
@@ -100,11 +164,7 @@ class KeptSongs:
 
     def genres(self) -> list[str]:
         """Every genre, by name."""
-        with self._lock:
-            self.shelf()
-            if self._genres is None:
-                self._genres = self._catalogue.genres()
-            return self._genres
+        return self.derived("genres", CatalogueShelf.genres)
 
     def close(self) -> None:
         """Close the catalogue."""

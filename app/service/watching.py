@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 import secrets
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.service.options import LogForm
 
@@ -20,15 +23,19 @@ if TYPE_CHECKING:
 _log = logging.getLogger("maeum.requests")
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
+_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 # What is not of the HTTP interface has addresses without end.
 _OTHER: Final = "page"
 
 
 class Metrics:
-    """Counters of one service, in a registry of their own."""
+    """Counters of one service, of all its processes together, in a registry of their own."""
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
+        self._shared = CollectorRegistry() if _SHARED in os.environ else None
+        if self._shared is not None:
+            MultiProcessCollector(self._shared)  # type: ignore[no-untyped-call]
         labels = ("route", "status")
         self._requests = Counter(
             "maeum_requests", "Requests answered.", labels, registry=self._registry
@@ -40,14 +47,10 @@ class Metrics:
             buckets=_BUCKETS_S,
             registry=self._registry,
         )
-        self._songs = Gauge("maeum_songs", "Songs in the catalogue.", registry=self._registry)
-        self._memory = Gauge(
-            "maeum_memory_bytes", "Memory that the service holds.", registry=self._registry
-        )
-        started = Gauge(
-            "maeum_start_time_seconds", "Unix time of the start.", registry=self._registry
-        )
-        started.set_to_current_time()
+        self._songs = self._gauge("maeum_songs", "Songs in the catalogue.")
+        self._memory = self._gauge("maeum_memory_bytes", "Memory that the service holds.")
+        self._started = self._gauge("maeum_start_time_seconds", "Unix time of the start.")
+        self._started_at = time.time()
 
     def answered(self, route: str, status: int, seconds: float) -> None:
         """Count a request."""
@@ -57,17 +60,37 @@ class Metrics:
     def text(self, songs: int) -> bytes:
         """All of it in Prometheus' form."""
         self._songs.set(songs)
-        self._memory.set(resident_bytes())
-        return generate_latest(self._registry)
+        self._memory.set(resident_bytes() if self._shared is None else bytes_of_siblings())
+        self._started.set(self._started_at)
+        return generate_latest(self._registry if self._shared is None else self._shared)
+
+    def _gauge(self, name: str, told: str) -> Gauge:
+        # whoever is asked sets them, and tells what was set last
+        return Gauge(name, told, registry=self._registry, multiprocess_mode="mostrecent")
 
 
 def resident_bytes() -> int:
     """Memory of this process in bytes; 0 where the system does not tell."""
+    return _bytes("/proc/self/status", "VmRSS:")
+
+
+def bytes_of_siblings() -> int:
+    """Memory in bytes of the process that started this one and of all that it started.
+
+    What several of them share counts once. 0 where the system does not tell.
+    """
+    parent = os.getppid()
+    with suppress(OSError, ValueError):
+        listed = Path(f"/proc/{parent}/task/{parent}/children").read_text(encoding="ascii")
+        family = [parent, *map(int, listed.split())]
+        return sum(_bytes(f"/proc/{pid}/smaps_rollup", "Pss:") for pid in family)
+    return 0
+
+
+def _bytes(path: str, field: str) -> int:
     try:
-        for line in (
-            Path("/proc/self/status").read_text(encoding="ascii", errors="replace").split("\n")
-        ):
-            if line.startswith("VmRSS:"):
+        for line in Path(path).read_text(encoding="ascii", errors="replace").split("\n"):
+            if line.startswith(field):
                 return 1024 * int(line.split()[1])
     except OSError:
         pass
