@@ -7,9 +7,8 @@ of vectors into the database as one value.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any, Final
 
 import numpy as np
@@ -183,26 +182,29 @@ def read_numbers(connection: sa.Connection, where: SongFilter | None) -> NDArray
     # ascending id, one here and one there. Of an expression it has no index to be led by.
     order = _songs.id.concat("") if wanted else _songs.id
     query = sa.select(_songs.number).where(*wanted).order_by(order)
-    cursor = connection.execute(query).cursor
-    assert cursor is not None, "a query has a cursor"
-    return np.fromiter(chain.from_iterable(cursor.fetchall()), dtype=np.int64)
+    blocks = [np.array(numbers, dtype=np.int64) for (numbers,) in _columns(connection, query)]
+    return np.concatenate(blocks) if blocks else np.empty(0, dtype=np.int64)
 
 
 def _columns(connection: sa.Connection, query: sa.Select[Any]) -> Iterator[list[list[Any]]]:
     """Columns of a result, thousands of rows at a time, as the driver gives them."""
-    result = connection.execute(query)
-    cursor = result.cursor
-    assert cursor is not None, "a query has a cursor"
-    n_columns = len(cursor.description)
     # Few at a time, or Python looks for garbage among them again and again.
     n_rows = min(_ROWS_PER_FETCH, _ROWS_PER_BLOCK)
-    while rows := cursor.fetchmany(n_rows):
+    if connection.dialect.name == "sqlite":
+        result = connection.execute(query)
+        assert result.cursor is not None, "a query has a cursor"
+        fetch: Callable[[int], Sequence[Any]] = result.cursor.fetchmany  # makes no row objects
+    else:  # of itself a server gives its whole answer at once
+        result = connection.execute(query, execution_options={"yield_per": _ROWS_PER_BLOCK})
+        fetch = result.fetchmany
+    n_columns = len(result.keys())
+    while rows := fetch(n_rows):
         columns: list[list[Any]] = [[] for _ in range(n_columns)]
         while rows:
             for column, values in zip(columns, zip(*rows, strict=True), strict=True):
                 column.extend(values)
             is_full = len(columns[0]) >= _ROWS_PER_BLOCK
-            rows = [] if is_full else cursor.fetchmany(n_rows)
+            rows = [] if is_full else fetch(n_rows)
         yield columns
     result.close()
 

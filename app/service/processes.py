@@ -7,9 +7,11 @@ all of them one after the other.
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -31,6 +33,7 @@ METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 HANGS_AFTER_S: Final = 60
 """Seconds without a sign of life after which a process is replaced."""
 
+_LONGEST_FOLDER: Final = 70  # of whose sockets the system takes the names
 # Of one socket whoever is quickest takes all connections that wait; of several each has its own.
 _SHARES_OUT: Final = sys.platform == "linux"
 
@@ -49,6 +52,9 @@ def shared_folder() -> Iterator[Path]:
     if not hasattr(os, "fork"):
         raise InputError("--processes: this system has one process for a service; leave it out")
     folder = Path(tempfile.mkdtemp(prefix="maeum-serve-"))
+    if len(str(folder)) > _LONGEST_FOLDER:
+        folder.rmdir()
+        folder = Path(tempfile.mkdtemp(prefix="maeum-serve-", dir="/tmp"))
     before = os.environ.get(METRICS)
     os.environ[METRICS] = str(folder)
     try:
@@ -101,6 +107,12 @@ def run_processes(
             "limit_concurrency": MOST_CONNECTIONS,
             "root_path": options.root_path,
         }
+
+        def _install_sigquit_handler(self) -> None:
+            # what the arbiter sends after Ctrl+C: the server itself knows SIGTERM
+            asyncio.get_running_loop().add_signal_handler(
+                signal.SIGQUIT, os.kill, os.getpid(), signal.SIGTERM
+            )
 
         async def _serve(self) -> None:
             self.sockets.append(served.begin())

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
 
 COOKIE: Final = "maeum-process"
 OF_A_PAGE: Final = "/gradio_api/"
-"""Beginning of the paths that belong to a page; the page itself is at the root."""
+"""Beginning of the paths that belong to a page."""
+BEGINNINGS: Final = ("/", "/config")
+"""Where a page begins, in a browser and in a program."""
 
 _NAME: Final = re.compile(r"[0-9a-f]{16}")
 _ENDING: Final = ".sock"
@@ -84,7 +86,7 @@ class SameProcess:
             owner = asked if self._is_there(asked) else self._first()
             if owner != self.name and await self._hand_on(owner, scope, receive, send):
                 return
-        elif path == "/" and not self._is_there(asked):
+        elif path in BEGINNINGS and not self._is_there(asked):
             send = self._with_cookie(scope, send)
         await self.app(scope, receive, send)
 

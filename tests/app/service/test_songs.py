@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from app.service.songs import KeptSongs
+from app.service.songs import LEAST_PAUSE_S, KeptSongs
 from data_prep.catalogue import Catalogue, Song, StageVector
+from data_prep.errors import CatalogueError
+from fusion import shelf_folder
 from fusion.rescoring import rescore
 from fusion.rules import Mean
 from fusion.settings import FusionSettings
@@ -117,3 +121,120 @@ def test_another_catalogue_in_the_same_place_is_seen(kept: KeptSongs, path: Path
 
 def test_genres_are_told_apart_and_sorted(kept: KeptSongs) -> None:
     assert kept.genres() == ["Folk", "Pop", "rock"]
+
+
+# A large catalogue.
+
+
+class Making:
+    """Stands for the process that makes what is searched: it begins, and ends when it may."""
+
+    def __init__(self) -> None:
+        self.begun, self.may_end = threading.Event(), threading.Event()
+        self.calls: list[FusionSettings] = []
+        self.fails = False
+
+    def __call__(self, settings: FusionSettings) -> None:
+        self.calls.append(settings)
+        self.begun.set()
+        assert self.may_end.wait(20)
+        if self.fails:
+            raise CatalogueError("it cannot be read")
+
+
+@pytest.fixture
+def making(monkeypatch) -> Making:
+    monkeypatch.setattr(shelf_folder, "SAVE_FROM", 5)
+    made = Making()
+    made.may_end.set()  # at the start
+    return made
+
+
+@pytest.fixture
+def clock() -> list[float]:
+    return [0.0]
+
+
+@pytest.fixture
+def large(path: Path, making: Making, clock: list[float]):
+    songs = KeptSongs(
+        Catalogue.open(path, read_only=True), make_shelf=making, clock=lambda: clock[0]
+    )
+    assert songs.count() == 11
+    assert len(making.calls) == 1
+    making.begun.clear()
+    making.may_end.clear()
+    yield songs
+    making.may_end.set()
+    songs.close()
+
+
+def ended(songs: KeptSongs) -> None:
+    for _ in range(1_000):
+        if not songs.is_renewing:
+            return
+        time.sleep(0.01)
+    raise AssertionError("the renewal does not end")
+
+
+def test_songs_of_before_answer_until_those_of_now_are_there(large, making, path) -> None:
+    with Catalogue.open(path) as catalogue:
+        catalogue.upsert([song(11, genre="Jazz")])
+    assert large.count() == 11
+    assert making.begun.wait(20)
+    for _ in range(5):
+        assert large.count() == 11
+        assert "Jazz" not in large.genres()
+    making.may_end.set()
+    ended(large)
+    assert large.count() == 12
+    assert "Jazz" in large.genres()
+    assert len(making.calls) == 2
+
+
+def test_new_settings_come_with_the_songs_fused_by_them(large, making, path) -> None:
+    other = FusionSettings(rule=Mean(0.9))
+    with Catalogue.open(path) as catalogue:
+        rescore(catalogue, other)
+    assert large.settings() == FusionSettings.load()
+    making.may_end.set()
+    ended(large)
+    assert large.settings() == other == making.calls[-1]
+
+
+def test_what_changes_while_it_is_made_is_seen_after_a_pause(large, making, path, clock) -> None:
+    with Catalogue.open(path) as catalogue:
+        catalogue.upsert([song(11)])
+        large.shelf()
+        assert making.begun.wait(20)
+        making.may_end.set()
+        ended(large)
+        catalogue.upsert([song(12)])
+    assert large.count() == 12, "so soon it is not made again"
+    clock[0] += LEAST_PAUSE_S
+    large.shelf()
+    ended(large)
+    assert large.count() == 13
+
+
+def test_where_it_cannot_be_made_the_songs_of_before_stay(large, making, path, clock, caplog):
+    making.fails = True
+    making.may_end.set()
+    with Catalogue.open(path) as catalogue:
+        catalogue.upsert([song(11)])
+    large.shelf()
+    ended(large)
+    assert large.count() == 11
+    assert "it cannot be read" in caplog.text
+    making.fails = False
+    clock[0] += LEAST_PAUSE_S
+    large.shelf()
+    ended(large)
+    assert large.count() == 12
+
+
+def test_what_is_kept_on_disk_is_not_made_again(large, making, path) -> None:
+    songs = KeptSongs(Catalogue.open(path, read_only=True), make_shelf=making)
+    assert songs.count() == 11
+    assert len(making.calls) == 1
+    songs.close()
