@@ -76,12 +76,13 @@ def load(catalogue: Path | None, seconds: float = SECONDS) -> Seen:
 
 
 @contextmanager
-def service(catalogue: Path | None = None) -> Iterator[tuple[int, int]]:
-    """``maeum serve`` as a process of its own: its port and its number, when it answers."""
+def service(catalogue: Path | str | None = None, processes: int = 1) -> Iterator[tuple[int, int]]:
+    """``maeum serve``, of so many processes: its port and its number, when it answers."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [sys.executable, "-m", "app.cli", "serve", "--port", str(port)]
+    command += ["--processes", str(processes)]
     environment = dict(os.environ)
     with tempfile.TemporaryDirectory() as home:
         environment["XDG_DATA_HOME"] = home
@@ -162,7 +163,7 @@ async def _moods(
             asked["listener"] = f"load-client-{rng.randrange(1000):06}"
         body = json.dumps(asked).encode()
         start = time.perf_counter()
-        status, content = await _ask(reader, writer, "/api/v1/recommend", "application/json", body)
+        status, content = await ask(reader, writer, "/api/v1/recommend", "application/json", body)
         took = 1000.0 * (time.perf_counter() - start)
         _note(seen, "mood", status, content)
         if start >= begin and status == 200:
@@ -183,7 +184,7 @@ async def _songs(port: int, song: Path, seen: Seen, begin: float, end: float) ->
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     while time.perf_counter() < end:
         start = time.perf_counter()
-        status, answer = await _ask(reader, writer, "/api/v1/analyse", kind, body)
+        status, answer = await ask(reader, writer, "/api/v1/analyse", kind, body)
         _note(seen, "song", status, answer)
         if start >= begin and status == 200:
             seen.song_ms.append(1000.0 * (time.perf_counter() - start))
@@ -198,9 +199,10 @@ async def _memory(pid: int, seen: Seen, begin: float, seconds: float) -> None:
         seen.memory_mb.append(memory_mb(pid))
 
 
-async def _ask(
+async def ask(
     reader: asyncio.StreamReader, writer: asyncio.StreamWriter, path: str, kind: str, body: bytes
 ) -> tuple[int, bytes]:
+    """Post something over a kept connection: the status, and what was answered."""
     head = (
         f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: {kind}\r\n"
         f"Content-Length: {len(body)}\r\n\r\n"

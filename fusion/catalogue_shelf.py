@@ -173,8 +173,18 @@ class CatalogueShelf:
         """Every genre, by name; of several in one song each."""
         return self._catalogue.genres() if self._facts is None else self._facts.genres
 
+    @property
+    def has_hygiene(self) -> bool:
+        """Whether :meth:`hygiene` has nothing to find out."""
+        if self._hygiene is None:
+            self._hygiene = self._folder.hygiene()
+        return self._hygiene is not None
+
     def hygiene(self) -> Hygiene:
-        """Which songs are left out by the published hygiene, and why."""
+        """Which songs are left out by the published hygiene, and why.
+
+        It reads the names of all songs: a minute for some millions.
+        """
         if self._hygiene is None:
             with self._lock:
                 self._hygiene = self._hygiene or self._folder.hygiene()

@@ -268,6 +268,8 @@ class Answers:
         wishes: Wishes,
         listener: Listener | None,
     ) -> Answer:
+        if wishes.hygiene:
+            self.songs.require_hygiene()
         recommender = self.songs.recommender()
         searched, token = np.asarray(query, np.float32), None
         if listener is not None and listener.learns and self.feedback is not None:

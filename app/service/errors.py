@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from app.reading_pool import TooSlowError
 from app.service.limits import RETRY_AFTER_S, BusyError, TooLargeError
+from app.service.songs import PreparingError
 from data_prep.errors import InputError, MaeumError
 
 if TYPE_CHECKING:
@@ -62,6 +63,7 @@ def failure_of(error: Exception) -> JSONResponse:
     """The answer for an error; one that is not expected is logged with its traceback."""
     for kind, code in (
         (BusyError, "busy"),
+        (PreparingError, "busy"),
         (TooLargeError, "too_large"),
         (TooSlowError, "too_slow"),
         (UnknownError, "unknown"),

@@ -28,7 +28,9 @@ NICENESS: Final = 10
 """How far the process stands back for those that answer, 0 to 19."""
 
 
-def make_shelf(catalogue_url: str, settings: FusionSettings) -> None:
+def make_shelf(
+    catalogue_url: str, settings: FusionSettings, *, with_hygiene: bool = False
+) -> None:
     """See to it that what is searched of a catalogue, as it is now, is kept on disk.
 
     Where it cannot be kept there, nothing is done.
@@ -39,6 +41,8 @@ def make_shelf(catalogue_url: str, settings: FusionSettings) -> None:
         Path or URL.
     settings
         Fusion settings.
+    with_hygiene
+        Also which songs hygiene keeps; that of the state before is made in any case.
 
     Raises
     ------
@@ -52,10 +56,11 @@ def make_shelf(catalogue_url: str, settings: FusionSettings) -> None:
             stack.enter_context(FileLock(place / LOCK))
         except (OSError, NotImplementedError):
             return
-        if _folder(catalogue, settings).is_there:  # another was quicker
-            return
+        folder = _folder(catalogue, settings)
+        if folder.is_there and (folder.hygiene() is not None or not with_hygiene):
+            return  # another was quicker
         context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_make, args=(catalogue_url, settings.to_dict()))
+        process = context.Process(target=_make, args=(catalogue_url, settings.to_dict(), with_hygiene))
         process.start()
         try:
             process.join()
@@ -70,7 +75,7 @@ def _folder(catalogue: Catalogue, settings: FusionSettings) -> ShelfFolder:
     return ShelfFolder(catalogue.name, catalogue.revision(), settings.hash)
 
 
-def _make(catalogue_url: str, settings: dict[str, Any]) -> None:
+def _make(catalogue_url: str, settings: dict[str, Any], with_hygiene: bool) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl+C is for the process that started us
     end_with_parent()
     if hasattr(os, "nice"):
@@ -82,7 +87,7 @@ def _make(catalogue_url: str, settings: dict[str, Any]) -> None:
             shelf = CatalogueShelf(catalogue, fusion)
             for measure in measures:
                 shelf.index(measure)
-            if has_hygiene:
+            if has_hygiene or with_hygiene:
                 shelf.hygiene()
     except MaeumError as error:
         sys.exit(f"maeum: {error}")

@@ -12,7 +12,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from typing import Final, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from data_prep.catalogue import Catalogue, Song, SongFile
 from data_prep.errors import MaeumError
@@ -22,6 +22,16 @@ from fusion.recommendation import Recommender
 from fusion.rescoring import catalogue_settings
 from fusion.settings import FusionSettings
 from fusion.shelf_folder import ShelfFolder
+
+class PreparingError(MaeumError):
+    """Something is being made that is needed for an answer; soon it will be there."""
+
+
+class ShelfMaker(Protocol):
+    """Sees to it that what is searched of a catalogue is kept on disk."""
+
+    def __call__(self, settings: FusionSettings, *, with_hygiene: bool = False) -> None: ...
+
 
 LEAST_PAUSE_S: Final = 1.0
 """Seconds between two renewals; where one takes longer, as long as that."""
@@ -54,7 +64,7 @@ class KeptSongs:
         catalogue: Catalogue,
         settings: FusionSettings | None = None,
         *,
-        make_shelf: Callable[[FusionSettings], None] | None = None,
+        make_shelf: ShelfMaker | None = None,
         check_every_s: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -87,15 +97,32 @@ class KeptSongs:
             if self._shelf is None or self._revision != revision:
                 if self._shelf is None or len(self._shelf) < shelf_folder.SAVE_FROM:
                     self._shelf, self._revision = self._read(revision)
-                elif self._renewal is None and now >= self._next_renewal:
-                    self._renewal = threading.Thread(target=self._renew, daemon=True)
-                    self._renewal.start()
+                else:
+                    self._begin(self._renew)
             self._checked = now
             return self._shelf
 
+    def require_hygiene(self) -> None:
+        """See to it that hygiene of the songs is known.
+
+        Raises
+        ------
+        PreparingError
+            If it is to be found out for a large catalogue, which is done meanwhile.
+        """
+        shelf = self.shelf()
+        if len(shelf) < shelf_folder.SAVE_FROM or self._make_shelf is None or shelf.has_hygiene:
+            return
+        with self._lock:
+            self._begin(self._make_hygiene)
+        raise PreparingError(
+            f"which of {len(shelf):,} songs are duplicates is being found out: try again in a "
+            "minute, or ask without hygiene"
+        )
+
     @property
     def is_renewing(self) -> bool:
-        """Whether a new state of the catalogue is being prepared."""
+        """Whether a new state of the catalogue, or more of this one, is being prepared."""
         return self._renewal is not None
 
     def _read(self, revision: str) -> tuple[CatalogueShelf, str]:
@@ -114,19 +141,32 @@ class KeptSongs:
             return False
         return self._catalogue.count() >= shelf_folder.SAVE_FROM
 
-    def _renew(self) -> None:
+    def _begin(self, prepare: Callable[[], None]) -> None:
+        """Prepare something in a thread; one thing at a time, with pauses. The lock is held."""
+        if self._renewal is None and self._clock() >= self._next_renewal:
+            self._renewal = threading.Thread(target=self._prepare, args=[prepare], daemon=True)
+            self._renewal.start()
+
+    def _prepare(self, prepare: Callable[[], None]) -> None:
         begin = self._clock()
         try:
-            shelf, revision = self._read(self._catalogue.revision())
-            with self._lock:
-                self._shelf, self._revision = shelf, revision
+            prepare()
         except MaeumError as error:
-            _log.warning("maeum: the catalogue has changed and cannot be read anew: %s", error)
+            _log.warning("maeum: the catalogue cannot be prepared for searching: %s", error)
         finally:
             now = self._clock()
             with self._lock:
                 self._renewal = None
                 self._next_renewal = now + max(now - begin, LEAST_PAUSE_S)
+
+    def _renew(self) -> None:
+        shelf, revision = self._read(self._catalogue.revision())
+        with self._lock:
+            self._shelf, self._revision = shelf, revision
+
+    def _make_hygiene(self) -> None:
+        assert self._make_shelf is not None, "it was required"
+        self._make_shelf(self.shelf().settings, with_hygiene=True)
 
     def derived(self, name: str, make: Callable[[CatalogueShelf], _T]) -> _T:
         """Something made from the songs as they are now, and remembered until they change."""

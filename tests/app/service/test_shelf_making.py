@@ -77,6 +77,15 @@ def test_what_was_asked_for_of_the_state_before_is_made_too(path):
     assert kept == {"songs", "facts", "cosine", "hellinger", "hygiene"}
 
 
+def test_hygiene_is_made_when_it_is_wanted(path):
+    make_shelf(str(path), SETTINGS)
+    assert folder(path).hygiene() is None
+    make_shelf(str(path), SETTINGS, with_hygiene=True)
+    found = folder(path).hygiene()
+    assert found is not None
+    assert len(found.kept) == SAVE_FROM
+
+
 def test_whoever_comes_second_waits_for_the_first(path):
     place = index_place(str(path))
     place.mkdir()

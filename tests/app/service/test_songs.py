@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.service.songs import LEAST_PAUSE_S, KeptSongs
+from app.service.songs import LEAST_PAUSE_S, KeptSongs, PreparingError
 from data_prep.catalogue import Catalogue, Song, StageVector
 from data_prep.errors import CatalogueError
 from fusion import shelf_folder
@@ -132,10 +132,12 @@ class Making:
     def __init__(self) -> None:
         self.begun, self.may_end = threading.Event(), threading.Event()
         self.calls: list[FusionSettings] = []
+        self.with_hygiene: list[bool] = []
         self.fails = False
 
-    def __call__(self, settings: FusionSettings) -> None:
+    def __call__(self, settings: FusionSettings, *, with_hygiene: bool = False) -> None:
         self.calls.append(settings)
+        self.with_hygiene.append(with_hygiene)
         self.begun.set()
         assert self.may_end.wait(20)
         if self.fails:
@@ -238,3 +240,19 @@ def test_what_is_kept_on_disk_is_not_made_again(large, making, path) -> None:
     assert songs.count() == 11
     assert len(making.calls) == 1
     songs.close()
+
+
+def test_hygiene_of_a_large_catalogue_is_found_out_beside_the_answers(large, making) -> None:
+    for _ in range(3):
+        with pytest.raises(PreparingError, match="being found out"):
+            large.require_hygiene()
+    assert making.begun.wait(20)
+    assert making.with_hygiene == [False, True]
+    large.shelf().hygiene()  # as the process would
+    making.may_end.set()
+    ended(large)
+    large.require_hygiene()
+
+
+def test_hygiene_of_a_small_one_is_found_out_at_once(kept) -> None:
+    kept.require_hygiene()
