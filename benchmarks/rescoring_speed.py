@@ -71,41 +71,62 @@ def rescoring_speed(*, repeats: int) -> list[Measurement]:
     ]
 
 
-def write_catalogue(path: Path, n_songs: int = N_SONGS) -> None:
+_COLUMNS: Final = (
+    "id, title, artist, album, year, genre, language, link, source, "
+    "lyrics, lyrics_made_by, audio, audio_made_by"
+)
+
+
+def write_catalogue(place: Path | str, n_songs: int = N_SONGS) -> None:
     """A catalogue of made-up songs, not yet fused: a fifth without words, a tenth without sound.
 
     Answers are peaked as those of the models are, and songs come in no order of ids.
+
+    Parameters
+    ----------
+    place
+        Of a new SQLite file, or the URL of an empty PostgreSQL database.
     """
+    Catalogue.open(place, create=True).close()
+    if isinstance(place, str) and place.startswith("postgresql"):
+        import psycopg
+
+        with (
+            psycopg.connect(place.replace("+psycopg", "", 1)) as server,
+            server.cursor().copy(f"COPY maeum_songs ({_COLUMNS}) FROM STDIN") as copy,
+        ):
+            for row in _rows(n_songs):
+                copy.write_row(row)
+        return
+    marks = ", ".join("?" * len(_COLUMNS.split(",")))
+    with closing(sqlite3.connect(place)) as connection, connection:
+        connection.executemany(
+            f"INSERT INTO maeum_songs ({_COLUMNS}) VALUES ({marks})", _rows(n_songs)
+        )
+
+
+def _rows(n_songs: int) -> Iterator[tuple[object, ...]]:
     rng = np.random.default_rng(SEED)
     lyrics = _blobs(rng.dirichlet(np.array([0.3, 0.2, 0.2, 0.5, 0.1, 0.3]), size=n_songs))
     audio = _blobs(rng.dirichlet(np.array([0.8, 0.6, 0.9, 0.8, 0.3, 0.2]), size=n_songs))
     has_lyrics = rng.random(n_songs) > 0.2
     has_audio = ~has_lyrics | (rng.random(n_songs) > 0.1)
     names = rng.permutation(n_songs)
-    Catalogue.open(path, create=True).close()
-    with closing(sqlite3.connect(path)) as connection, connection:
-        connection.executemany(
-            "INSERT INTO maeum_songs (id, title, artist, album, year, genre, language, link, "
-            "source, lyrics, lyrics_made_by, audio, audio_made_by) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                (
-                    f"melon-{names[i]:06}",
-                    f"제목이 긴 노래 {i}",
-                    f"가수 {i % 9_973}",
-                    f"앨범 {i // 12}",
-                    1960 + i % 60,
-                    "발라드; pop",
-                    "ko",
-                    f"https://www.youtube.com/results?search_query=melon-{i}",
-                    "melon",
-                    lyrics[i] if has_lyrics[i] else None,
-                    "596e4ddb735535c0" if has_lyrics[i] else None,
-                    audio[i] if has_audio[i] else None,
-                    "93fefbb011cf14ee" if has_audio[i] else None,
-                )
-                for i in range(n_songs)
-            ),
+    for i in range(n_songs):
+        yield (
+            f"melon-{names[i]:06}",
+            f"제목이 긴 노래 {i}",
+            f"가수 {i % 9_973}",
+            f"앨범 {i // 12}",
+            1960 + i % 60,
+            "발라드; pop",
+            "ko",
+            f"https://www.youtube.com/results?search_query=melon-{i}",
+            "melon",
+            lyrics[i] if has_lyrics[i] else None,
+            "596e4ddb735535c0" if has_lyrics[i] else None,
+            audio[i] if has_audio[i] else None,
+            "93fefbb011cf14ee" if has_audio[i] else None,
         )
 
 

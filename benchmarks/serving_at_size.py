@@ -286,15 +286,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--songs", type=int, default=N_SONGS)
     parser.add_argument("--catalogue", help="path or URL of one that is there; it is rescored")
+    parser.add_argument("--write", help="where to write one, as the URL of an empty database")
     parser.add_argument("--seconds", type=float, default=LOAD_S, help="of load for the memory")
     parser.add_argument("--repeats", type=int, default=5, help="starts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         catalogue = options.catalogue
         if catalogue is None:
-            catalogue = str(Path(folder) / "songs.db")
+            catalogue = options.write or str(Path(folder) / "songs.db")
             begin = time.perf_counter()
-            write_catalogue(Path(catalogue), options.songs)
+            write_catalogue(catalogue, options.songs)
             print(f"{options.songs:,} songs written in {time.perf_counter() - begin:.0f} s")
         print(made(catalogue), flush=True)
         print(started(catalogue, options.repeats), flush=True)

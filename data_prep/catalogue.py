@@ -286,6 +286,24 @@ class Catalogue:
         with self._reading() as connection:
             return catalogue_vectors.read_vectors(connection, made_by, stages)
 
+    def branches_of(
+        self, numbers: NDArray[np.int64]
+    ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Raw lyric and audio answers of some songs, both (n, 6); NaN where there is none.
+
+        Parameters
+        ----------
+        numbers
+            Of the songs, each once, (n,).
+
+        Raises
+        ------
+        CatalogueError
+            If a vector is damaged; names it.
+        """
+        with self._reading() as connection:
+            return catalogue_vectors.branches_of(connection, numbers)
+
     def vector_blocks(
         self, made_by: str | None = None, *, stages: Collection[Stage] = STAGES
     ) -> Iterator[SongVectors]:

@@ -15,12 +15,13 @@ import numpy as np
 import sqlalchemy as sa
 from numpy.typing import NDArray
 
-from data_prep.catalogue_tables import conditions, damage, fused_table, revision, song_table
+from data_prep.catalogue_tables import conditions, damage, fused_table, parts, revision, song_table
 from data_prep.errors import InputError
 from data_prep.song import STAGES, SongFilter, Stage
 from data_prep.stored_vectors import TOLERANCE, VECTOR_BYTES, are_distributions, decode, encode
 from data_prep.taxonomy import N_EMOTIONS
 
+_BRANCHES: Final[tuple[Stage, ...]] = ("lyrics", "audio")
 _VECTORS_PER_STATEMENT: Final = 16_384
 _ROWS_PER_BLOCK: Final = 16_384
 _ROWS_PER_FETCH: Final = 512
@@ -132,6 +133,24 @@ def read_vectors(
         current=np.concatenate([block.current for block in blocks])[rows],
         revision=blocks[0].revision,
     )
+
+
+def branches_of(
+    connection: sa.Connection, numbers: NDArray[np.int64]
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Raw answers of some songs; see :meth:`Catalogue.branches_of`."""
+    place = {number: i for i, number in enumerate(numbers.tolist())}
+    found = np.full((2, len(numbers), N_EMOTIONS), np.nan, dtype=np.float32)
+    for part in parts(list(place)):
+        columns = (_songs.number, _songs.id, _songs.lyrics, _songs.audio)
+        rows = connection.execute(sa.select(*columns).where(_songs.number.in_(part))).all()
+        at = [place[int(row[0])] for row in rows]
+        for branch, stage in enumerate(_BRANCHES):
+            vectors, damaged = decode([row[2 + branch] for row in rows])
+            if damaged.any():
+                raise damage(stage, rows[int(damaged.argmax())][1])
+            found[branch, at] = vectors
+    return found[0], found[1]
 
 
 def vector_blocks(

@@ -159,6 +159,7 @@ ENGLISH: Final[dict[str, str]] = {
     "lab_new": "new",
     "lab_same": "same",
     "lab_changed": "{changed} of {count} songs change.",
+    "lab_sample": "Tried on {tried} songs, evenly taken from {songs}.",
     "lab_settings": "Settings file (JSON)",
     "lab_settings_note": "Saved as a file, maeum rescore --fusion FILE gives it to the catalogue.",
     "lab_measured": "How often it is right",

@@ -158,6 +158,7 @@ KOREAN: Final[dict[str, str]] = {
     "lab_new": "새로",
     "lab_same": "그대로",
     "lab_changed": "{count}곡 가운데 {changed}곡이 바뀝니다.",
+    "lab_sample": "{songs}곡에서 고르게 뽑은 {tried}곡으로 해 본 것입니다.",
     "lab_settings": "설정 파일(JSON)",
     "lab_settings_note": "파일로 저장해 maeum rescore --fusion 에 주면 카탈로그에 쓰입니다.",
     "lab_measured": "얼마나 맞을까요",

@@ -145,6 +145,9 @@ def _view(trial: Trial | None, language: Language) -> str:
     if not trial.after:
         return empty_state("none", text(language, "map_empty"), "")
     changed = text(language, "lab_changed", count=len(trial.after), changed=trial.changed)
+    if trial.tried < trial.songs:
+        counts = {"tried": f"{trial.tried:,}", "songs": f"{trial.songs:,}"}
+        changed = f"{changed} {text(language, 'lab_sample', **counts)}"
     settings = json.dumps(trial.settings.to_dict(), ensure_ascii=False, indent=1)
     tops = "".join(
         _tops_row(shares, text(language, key), language)

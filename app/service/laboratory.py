@@ -9,19 +9,25 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from app.service.songs import KeptSongs
+from data_prep.catalogue import Catalogue
 from data_prep.song import Song
 from data_prep.taxonomy import N_EMOTIONS
+from fusion.catalogue_shelf import CatalogueShelf
 from fusion.combination import combined, fuse_many
 from fusion.rules import FusionRule
 from fusion.search import scan
 from fusion.settings import FusionSettings
 
 SHOWN = 10
+WHOLE_UP_TO: Final = 800_000
+"""Songs up to which all are tried; of more, some that are evenly taken."""
+SAMPLE: Final = 100_000
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +43,8 @@ class Trial:
         they are not in it): by the catalogue's own rule and by this one.
     tops_before, tops_after
         Share of the songs of which each emotion is the strongest, (6,).
+    tried, songs
+        How many songs it was tried on, evenly taken, and how many there are.
     """
 
     settings: FusionSettings
@@ -44,6 +52,8 @@ class Trial:
     after: list[tuple[Song, int | None]]
     tops_before: NDArray[np.float64]
     tops_after: NDArray[np.float64]
+    tried: int
+    songs: int
 
     @property
     def changed(self) -> int:
@@ -92,25 +102,14 @@ class Laboratory:
             places = {int(row): place for place, row in enumerate(other)}
             of_list = [(songs.get(int(kept.numbers[row])), places.get(int(row))) for row in own]
             lists.append([(song, place) for song, place in of_list if song is not None])
-        return Trial(settings, lists[0], lists[1], kept.tops, _tops(then))
+        shares = kept.tops, _tops(then)
+        return Trial(settings, lists[0], lists[1], *shares, len(kept.numbers), kept.songs)
 
     def _as_now(self) -> _Kept:
         shelf = self._songs.shelf()
         with self._lock:
             if self._kept is None or self._kept.revision != shelf.revision:
-                found = self._songs.catalogue.vectors(stages=("lyrics", "audio"))
-                gone = np.isin(found.numbers, self._songs.catalogue.missing())
-                found.lyrics[gone] = found.audio[gone] = np.nan
-                many = fuse_many(found.lyrics, found.audio, shelf.settings)
-                self._kept = _Kept(
-                    shelf.revision,
-                    shelf.settings,
-                    found.numbers,
-                    many.lyrics,
-                    many.audio,
-                    many.distribution,
-                    _tops(many.distribution),
-                )
+                self._kept = _read(shelf, self._songs.catalogue)
             return self._kept
 
 
@@ -120,11 +119,35 @@ class _Kept:
 
     revision: str
     settings: FusionSettings
+    songs: int
     numbers: NDArray[np.int64]
     words: NDArray[np.float32]
     sound: NDArray[np.float32]
     fused: NDArray[np.float32]
     tops: NDArray[np.float64]
+
+
+def _read(shelf: CatalogueShelf, catalogue: Catalogue) -> _Kept:
+    step = 1 if len(shelf) <= WHOLE_UP_TO else -(-len(shelf) // SAMPLE)
+    if step == 1:
+        found = catalogue.vectors(stages=("lyrics", "audio"))
+        numbers, lyrics, audio = found.numbers, found.lyrics, found.audio
+    else:
+        numbers = np.array(shelf.numbers[::step])
+        lyrics, audio = catalogue.branches_of(numbers)
+    gone = np.isin(numbers, catalogue.missing())
+    lyrics[gone] = audio[gone] = np.nan
+    many = fuse_many(lyrics, audio, shelf.settings)
+    return _Kept(
+        shelf.revision,
+        shelf.settings,
+        len(shelf),
+        numbers,
+        many.lyrics,
+        many.audio,
+        many.distribution,
+        _tops(many.distribution),
+    )
 
 
 def _tops(vectors: NDArray[np.floating]) -> NDArray[np.float64]:

@@ -28,9 +28,7 @@ NICENESS: Final = 10
 """How far the process stands back for those that answer, 0 to 19."""
 
 
-def make_shelf(
-    catalogue_url: str, settings: FusionSettings, *, with_hygiene: bool = False
-) -> None:
+def make_shelf(catalogue_url: str, settings: FusionSettings, *, with_hygiene: bool = False) -> None:
     """See to it that what is searched of a catalogue, as it is now, is kept on disk.
 
     Where it cannot be kept there, nothing is done.
@@ -60,7 +58,9 @@ def make_shelf(
         if folder.is_there and (folder.hygiene() is not None or not with_hygiene):
             return  # another was quicker
         context = multiprocessing.get_context("spawn")
-        process = context.Process(target=_make, args=(catalogue_url, settings.to_dict(), with_hygiene))
+        process = context.Process(
+            target=_make, args=(catalogue_url, settings.to_dict(), with_hygiene)
+        )
         process.start()
         try:
             process.join()

@@ -23,6 +23,7 @@ from fusion.rescoring import catalogue_settings
 from fusion.settings import FusionSettings
 from fusion.shelf_folder import ShelfFolder
 
+
 class PreparingError(MaeumError):
     """Something is being made that is needed for an answer; soon it will be there."""
 

@@ -246,7 +246,11 @@ def test_damaged_file(tmp_path: Path) -> None:
     [b"", b"\0" * 24, b"\xff" * 24, b"\x3f" * 23, b"\x80\x3f" * 12, "x" * 24, 1],
     ids=["empty", "zeros", "nan", "short", "sum", "text", "number"],
 )
-@pytest.mark.parametrize("read", [Catalogue.songs, Catalogue.vectors])
+@pytest.mark.parametrize(
+    "read",
+    [Catalogue.songs, Catalogue.vectors, lambda board: board.branches_of(board.numbers())],
+    ids=["songs", "vectors", "branches"],
+)
 def test_damaged_vectors_are_named(board: Catalogue, path: Path, blob: object, read) -> None:
     with sqlite3.connect(path) as connection:
         connection.execute("UPDATE maeum_songs SET audio = ? WHERE id = 'c'", [blob])

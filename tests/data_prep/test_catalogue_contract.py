@@ -97,6 +97,18 @@ def test_vectors_are_those_of_the_songs(catalogue: Catalogue) -> None:
     assert not catalogue.vectors().current.any()
 
 
+def test_answers_of_some_songs(catalogue: Catalogue) -> None:
+    every = catalogue.vectors()
+    rows = [len(IDS) - 1, 0, 2]
+    lyrics, audio = catalogue.branches_of(every.numbers[rows])
+    np.testing.assert_array_equal(lyrics, every.lyrics[rows])
+    np.testing.assert_array_equal(audio, every.audio[rows])
+    unknown = catalogue.branches_of(np.array([10**9, int(every.numbers[0])]))
+    assert np.isnan(unknown[0][0]).all()
+    np.testing.assert_array_equal(unknown[0][1], every.lyrics[0])
+    assert catalogue.branches_of(np.empty(0, np.int64))[0].shape == (0, 6)
+
+
 def test_only_the_stages_asked_for_are_read(catalogue: Catalogue) -> None:
     vectors = catalogue.vectors("rule", stages=["audio"])
     np.testing.assert_array_equal(vectors.audio, catalogue.vectors().audio)

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from app.service import laboratory
 from app.service.laboratory import Laboratory
 from app.service.song_map import song_map
 from app.service.songs import KeptSongs
@@ -89,6 +90,23 @@ def test_a_trial_is_what_a_rescoring_would_give(kept: KeptSongs, path: Path, rul
     shown[7] = False
     counts = np.bincount(tops[shown].argmax(axis=1), minlength=6)
     assert trial.tops_after == pytest.approx(counts / shown.sum())
+
+
+def test_of_a_very_large_catalogue_songs_are_taken_evenly(kept, monkeypatch) -> None:
+    query = np.random.default_rng(5).dirichlet(np.ones(6)).astype(np.float32)
+    whole = Laboratory(kept).trial(Mean(0.1), query)
+    assert (whole.tried, whole.songs) == (N_SONGS, N_SONGS)
+    monkeypatch.setattr(laboratory, "WHOLE_UP_TO", N_SONGS - 1)
+    monkeypatch.setattr(laboratory, "SAMPLE", N_SONGS)  # all of them, by the other way
+    same = Laboratory(kept).trial(Mean(0.1), query)
+    assert [(song.id, at) for song, at in same.after] == [(s.id, at) for s, at in whole.after]
+    assert same.tops_before == pytest.approx(whole.tops_before)
+    monkeypatch.setattr(laboratory, "SAMPLE", N_SONGS // 3)
+    some = Laboratory(kept).trial(Mean(0.1), query)
+    assert N_SONGS // 4 <= some.tried <= N_SONGS // 3
+    assert some.songs == N_SONGS
+    taken = {f"{i:03}" for i in range(0, N_SONGS, -(-N_SONGS // (N_SONGS // 3)))}
+    assert {song.id for song, _ in some.after} <= taken
 
 
 def test_a_scan_is_brute_force() -> None:
