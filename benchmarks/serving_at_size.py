@@ -32,6 +32,7 @@ import numpy as np
 
 from benchmarks.measurement import SEED
 from benchmarks.rescoring_speed import write_catalogue
+from benchmarks.run import machine
 from benchmarks.service_load import ask, sentences, service
 from data_prep.catalogue import Catalogue
 from data_prep.taxonomy import EMOTIONS
@@ -288,6 +289,7 @@ def main() -> None:
     parser.add_argument("--catalogue", help="path or URL of one that is there; it is rescored")
     parser.add_argument("--write", help="where to write one, as the URL of an empty database")
     parser.add_argument("--seconds", type=float, default=LOAD_S, help="of load for the memory")
+    parser.add_argument("--out", type=Path, help="folder for serving_at_size.md")
     parser.add_argument("--repeats", type=int, default=5, help="starts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -297,10 +299,21 @@ def main() -> None:
             begin = time.perf_counter()
             write_catalogue(catalogue, options.songs)
             print(f"{options.songs:,} songs written in {time.perf_counter() - begin:.0f} s")
-        print(made(catalogue), flush=True)
-        print(started(catalogue, options.repeats), flush=True)
-        print(memory(catalogue, options.seconds), flush=True)
-        print(swapped(catalogue), flush=True)
+        lines = []
+        for measure in (
+            lambda: made(catalogue),
+            lambda: started(catalogue, options.repeats),
+            lambda: memory(catalogue, options.seconds),
+            lambda: swapped(catalogue),
+        ):
+            lines.append(measure())
+            print(lines[-1], flush=True)
+    if options.out is not None:
+        options.out.mkdir(parents=True, exist_ok=True)
+        head = "# Serving many songs\n\n`python -m benchmarks.serving_at_size`, on "
+        listed = "".join(f"- {line}.\n" for line in lines)
+        content = f"{head}{machine()}.\n\n{listed}"
+        (options.out / "serving_at_size.md").write_text(content, encoding="utf-8")
 
 
 if __name__ == "__main__":

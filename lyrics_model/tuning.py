@@ -205,7 +205,8 @@ class _Run:
         weights = None
         if configuration.balance == "weights":
             weights = label_weights(data, self.specification)
-        steps = max(1, batches.per_pass * configuration.epochs // configuration.devices)
+        together = configuration.devices * configuration.nodes
+        steps = max(1, batches.per_pass * configuration.epochs // together)
         module = Tuning(
             model,
             self.specification,
@@ -306,6 +307,7 @@ class _Run:
             gradient_clip_val=1.0,
             accelerator="auto",
             devices=configuration.devices,
+            num_nodes=configuration.nodes,
             strategy=configuration.strategy,
             precision=cast(Any, configuration.precision),
             default_root_dir=str(folder),

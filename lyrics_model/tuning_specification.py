@@ -192,8 +192,9 @@ class TuningConfiguration:
         Low-rank adapters in place of the encoder's own weights, and their rank.
     limit
         Most training texts in all, drawn by the seed; ``None`` for all.
-    precision, devices, strategy
-        As Lightning's ``Trainer`` takes them.
+    precision, devices, nodes, strategy
+        As Lightning's ``Trainer`` takes them (``nodes`` is its ``num_nodes``): devices are those
+        of one machine, nodes the machines.
     wandb
         Log to Weights & Biases as well.
     warmup_share
@@ -220,6 +221,7 @@ class TuningConfiguration:
     limit: int | None = None
     precision: str = "32-true"
     devices: int = 1
+    nodes: int = 1
     strategy: str = "auto"
     wandb: bool = False
     warmup_share: float = 0.06
@@ -260,6 +262,7 @@ class TuningConfiguration:
             "--per-label": self.per_label,
             "--rank": self.rank,
             "--devices": self.devices,
+            "--nodes": self.nodes,
             "--limit": 1 if self.limit is None else self.limit,
             "steps_per_part": self.steps_per_part,
         }

@@ -121,7 +121,12 @@ def train_lyrics(
         str | None,
         typer.Option("--precision", metavar="32-true|bf16-mixed|…", help="As Lightning names it."),
     ] = None,
-    devices: Annotated[int | None, typer.Option("--devices", help="Number of devices (1).")] = None,
+    devices: Annotated[
+        int | None, typer.Option("--devices", help="Devices of each machine (1).")
+    ] = None,
+    nodes: Annotated[
+        int | None, typer.Option("--nodes", help="Machines that train together (1).")
+    ] = None,
     strategy: Annotated[
         str | None,
         typer.Option("--strategy", metavar="auto|ddp|fsdp|…", help="As Lightning names it."),
@@ -155,6 +160,7 @@ def train_lyrics(
         "limit": limit,
         "precision": precision,
         "devices": devices,
+        "nodes": nodes,
         "strategy": strategy,
         "wandb": wandb,
     }
@@ -179,7 +185,8 @@ def train_lyrics(
             )
             configuration = TuningConfiguration(sources, seed=seed, **given(**settings))
             folder = tune(specification, configuration, work, threads=threads, say=say)
-        if os.environ.get("LOCAL_RANK", "0") == "0":  # of several devices' processes, the first
+        ranks = (os.environ.get(name, "0") for name in ("NODE_RANK", "LOCAL_RANK"))
+        if all(rank == "0" for rank in ranks):  # of several processes, the first
             made(folder)
         return
     refuse_options(

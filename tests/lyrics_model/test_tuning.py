@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +104,35 @@ def test_a_run_learns_and_leaves_all_that_is_needed(toy_encoder, tmp_path) -> No
     said.clear()
     assert tuning.tune(*run, say=said.append) == folder
     assert said == [f"{folder} is there already"]
+
+
+def test_two_machines_train_one_network(toy_encoder, tmp_path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    part = [sys.executable, "-m", "tests.lyrics_model.one_of_two_machines"]
+    machines = [
+        subprocess.Popen(
+            [*part, str(toy_encoder), str(tmp_path / "work"), "2"],
+            cwd=Path(__file__).parents[2],
+            env=os.environ
+            | {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "NODE_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    told = [machine.communicate(timeout=240) for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], told
+    folders = {out.splitlines()[-1] for out, _ in told}
+    assert len(folders) == 1
+    assert "best pass" in told[0][1]
+    assert "best pass" not in told[1][1], "one of them judges and saves"
+    metrics = _metrics(Path(folders.pop()))
+    training = metrics["training"]
+    texts = 2 * 48
+    assert training["steps"] == training["passes"] * texts / 8 / 2, "each takes half of the batches"
+    assert metrics["validation"]["kote"]["six"]["macro_f1"] > 0.9
 
 
 def test_a_killed_run_ends_as_an_uninterrupted_one(toy_encoder, tmp_path, monkeypatch) -> None:
