@@ -217,10 +217,11 @@ def analyse(
 @app.command()
 def index(
     paths: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
             metavar="PATH…",
-            help="Folders of music, sound files, tables of songs, or Kakao Arena folders.",
+            help="Folders of music, sound files, tables of songs, or Kakao Arena folders; also "
+            "URLs (s3://BUCKET/FOLDER).",
         ),
     ],
     catalogue: CatalogueOption = None,
@@ -275,13 +276,14 @@ def index(
     from app.library.source_hygiene import without_unwanted
     from app.library.source_list import Joined
     from data_prep.catalogue import Catalogue
+    from data_prep.remote_file import place_of_file
     from fusion.rescoring import catalogue_settings
 
     if errors is not None:
         check_writable(errors)
     arena = KakaoMels(mels, model_audio)
     sources: Sequence[SongSource] = Joined(
-        [song_sources(path, source, mels=arena, say=_say) for path in paths]
+        [song_sources(place_of_file(path), source, mels=arena, say=_say) for path in paths]
     )
     if hygiene:
         sources, left_out = without_unwanted(sources)

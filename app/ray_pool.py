@@ -29,12 +29,13 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from app.reading_pool import TIMEOUT_S, Pending, TooSlowError, read_each
 from data_prep.errors import InputError, MissingExtraError, ModelFolderError
+from data_prep.remote_file import SongPath
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from fusion.analysis import AudioReading, LyricReading
+    from fusion.analysis import AudioReading, LyricReading, SongAnalyser
 
 _T = TypeVar("_T")
 
@@ -142,8 +143,10 @@ class RayPool:
         with self._lock:
             return max(sum(reader.node is not None for reader in self._readers), 1)
 
-    def sound(self, path: Path) -> Pending[AudioReading]:
-        """Read a recording."""
+    def sound(self, path: SongPath) -> Pending[AudioReading]:
+        """Read a recording; one on another file system is fetched by who reads it."""
+        if not isinstance(path, Path):
+            return self._ask("run", _read_elsewhere, (path,))
         try:
             status = path.stat()
         except OSError as error:
@@ -391,6 +394,10 @@ class _Answering:
     def log_mel(self, log_mel: NDArray[np.floating]) -> AudioReading:
         """As the pool's."""
         return self._analyser.read_log_mel(log_mel)
+
+
+def _read_elsewhere(analyser: SongAnalyser, path: SongPath) -> AudioReading:
+    return analyser.read_sound(path)
 
 
 def _models_of(lyrics_folder: Path | None, audio_folder: Path | None) -> tuple[str, ...]:

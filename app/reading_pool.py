@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar
 
 from app.child_process import end_with_parent
 from data_prep.errors import InputError
+from data_prep.remote_file import SongPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -80,7 +81,7 @@ class ReadingPool:
         self._lock = threading.Lock()
         self._pool: ProcessPool | None = None
 
-    def sound(self, path: Path) -> Pending[AudioReading]:
+    def sound(self, path: SongPath) -> Pending[AudioReading]:
         """Read a recording."""
         return self._scheduled(_read_sound, path)
 
@@ -225,7 +226,7 @@ def _begin(lyrics_folder: Path | None, audio_folder: Path | None, niceness: int)
     _analyser = SongAnalyser(lyrics_folder=lyrics_folder, audio_folder=audio_folder, threads=1)
 
 
-def _read_sound(path: Path) -> AudioReading:
+def _read_sound(path: SongPath) -> AudioReading:
     assert _analyser is not None, "the process has begun"
     return _analyser.read_sound(path)
 

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from data_prep.errors import InputError, MaeumError
 from data_prep.model_folder import read_card
+from data_prep.remote_file import SongPath, at_hand
 from data_prep.taxonomy import as_mapping, top_emotion
 from fusion.combination import Fused, fuse
 from fusion.settings import FusionSettings
@@ -240,9 +241,13 @@ class SongAnalyser:
         encodable = text.encode("utf-8", "replace").decode("utf-8")
         return self.lyric_predictor.read(encodable, as_mood=as_mood)
 
-    def read_sound(self, path: Path) -> AudioReading:
-        """The audio branch's own reading; raises as :meth:`analyse`."""
-        return self.audio_predictor.read_file(path)
+    def read_sound(self, path: SongPath) -> AudioReading:
+        """The audio branch's own reading of a recording, wherever it is.
+
+        Raises as :meth:`analyse`.
+        """
+        with at_hand(path) as file:
+            return self.audio_predictor.read_file(file)
 
     def read_log_mel(self, log_mel: NDArray[np.floating]) -> AudioReading:
         """The audio branch's own reading of a log-mel (n_mels, n_frames) in dB.

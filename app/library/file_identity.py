@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from app.library.song_sources import PlacedFile, SongSource, id_of_place
 from data_prep.errors import InputError
+from data_prep.remote_file import RemoteFile, SongPath, is_url
 
 if TYPE_CHECKING:
     from data_prep.catalogue import Catalogue, SongFile
@@ -82,8 +83,13 @@ class _Folder:
         self._by_place = {record.place: record for record, _ in records}
         self._known = {record.song_id for record, _ in records}
         walked = {file.place for _, file in files}
+        elsewhere = next(
+            (file.path for _, file in files if isinstance(file.path, RemoteFile)), None
+        )
         self._gone = [
-            record for record, path in records if record.place not in walked and _is_gone(path)
+            record
+            for record, path in records
+            if record.place not in walked and _is_gone(path, elsewhere)
         ]
 
     def compare(self) -> None:
@@ -149,6 +155,8 @@ class _Folder:
         found = {}
         for number, file in files:
             try:
+                if not isinstance(file.path, Path):
+                    continue  # to read it for that would cost too much
                 if file.path.stat().st_size in sizes:
                     found[number] = hash_of_file(file.path)
             except (OSError, ValueError, InputError):
@@ -179,17 +187,25 @@ def hash_of_file(path: Path) -> str:
         raise InputError(f"the recording {path} cannot be read: {reason}") from error
 
 
-def _is_gone(path: str | None) -> bool:
-    """Whether there is no file any more; where that cannot be told, there is."""
+def _is_gone(path: str | None, elsewhere: RemoteFile | None) -> bool:
+    """Whether there is no file any more; where that cannot be told, there is.
+
+    One on another file system is asked for where the files of its source are.
+    """
     if path is None:
         return False
     try:
-        return not Path(path).exists()
+        if not is_url(path):
+            return not Path(path).exists()
+        if elsewhere is None or not path.startswith(f"{elsewhere.scheme}://"):
+            return False
+        there = replace(elsewhere, path=path.partition("://")[2], status=None)
+        return not there.exists()
     except (OSError, ValueError):
         return False
 
 
-def _differs(path: Path, record: SongFile) -> bool:
+def _differs(path: SongPath, record: SongFile) -> bool:
     try:
         status = path.stat()
     except (OSError, ValueError):

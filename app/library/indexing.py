@@ -30,6 +30,7 @@ from app.progress import Progress
 from app.reading_pool import Pending, outcome
 from data_prep.catalogue import STAGES, Catalogue, Song, SongFile, StageVector
 from data_prep.errors import InputError
+from data_prep.remote_file import SongPath
 from fusion.analysis import SongAnalyser
 from fusion.rescoring import keep_settings, rescore, with_fused
 
@@ -337,7 +338,7 @@ class _IndexRun:
             job.sound = read()
 
     def _with_sound(
-        self, inputs: SongFile, path: Path, model: str, before: SongFile | None
+        self, inputs: SongFile, path: SongPath, model: str, before: SongFile | None
     ) -> SongFile:
         try:
             status = path.stat()
@@ -345,6 +346,9 @@ class _IndexRun:
             reason = error.strerror or error
             raise InputError(f"the recording {path} cannot be read: {reason}") from error
         size, mtime_ns = status.st_size, status.st_mtime_ns
+        if not isinstance(path, Path):
+            # a file elsewhere is told by its size and time: to read it twice would cost too much
+            return replace(inputs, size=size, mtime_ns=mtime_ns, audio=f"{size}-{mtime_ns}:{model}")
         same = before is not None and (before.size, before.mtime_ns) == (size, mtime_ns)
         content = before.content if before is not None and same else None
         if content is None:

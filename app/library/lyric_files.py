@@ -5,10 +5,11 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections.abc import Iterable
-from pathlib import Path, PurePath
+from pathlib import PurePath
 from typing import Final
 
 from data_prep.errors import InputError
+from data_prep.remote_file import SongPath
 
 MAX_BYTES: Final = 4_000_000
 SUFFIXES: Final = (".lrc", ".txt")
@@ -35,13 +36,13 @@ class LyricFiles:
         Of the files in it.
     """
 
-    def __init__(self, folder: Path, names: Iterable[str]) -> None:
-        self._by_name: dict[str, list[Path]] = {}
+    def __init__(self, folder: SongPath, names: Iterable[str]) -> None:
+        self._by_name: dict[str, list[SongPath]] = {}
         for name in sorted(names):
             if PurePath(name).suffix.lower() in SUFFIXES and not name.startswith("."):
                 self._by_name.setdefault(_folded(PurePath(name).stem), []).append(folder / name)
 
-    def beside(self, name: str) -> tuple[Path, ...]:
+    def beside(self, name: str) -> tuple[SongPath, ...]:
         """Lyrics of the recording called so: its name with another ending, whatever the case
         and however Hangul is composed; those that are called exactly so first."""
         stem = PurePath(name).stem
@@ -52,7 +53,7 @@ class LyricFiles:
         return tuple(order)
 
 
-def read_lyric_file(path: Path) -> str:
+def read_lyric_file(path: SongPath) -> str:
     """Text of a lyric file: UTF-8, UTF-16, or CP949 (older Korean files).
 
     Raises

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 from app.reading_pool import Pending, outcome, read_each
 from data_prep.errors import InputError
+from data_prep.remote_file import SongPath
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,7 +27,7 @@ class SongReader(Protocol):
     def words(self, texts: Sequence[str]) -> Pending[list[LyricReading | InputError]]:
         """Read texts: for each its reading, or what is wrong with it."""
 
-    def sound(self, path: Path) -> Pending[AudioReading]:
+    def sound(self, path: SongPath) -> Pending[AudioReading]:
         """Read a recording."""
 
     def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
@@ -61,7 +61,7 @@ class ReadHere:
         """Read texts: for each its reading, or what is wrong with it."""
         return _WhenAsked(lambda: read_each(self._analyser, texts))
 
-    def sound(self, path: Path) -> Pending[AudioReading]:
+    def sound(self, path: SongPath) -> Pending[AudioReading]:
         """Read a recording."""
         return _WhenAsked(lambda: self._analyser.read_sound(path))
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote_plus
 
+from data_prep.remote_file import SongPath
 from data_prep.song import Song
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class SongMaterial:
 
     song: Song
     lyrics: str | None
-    audio: Path | None
+    audio: SongPath | None
     log_mel: Callable[[], NDArray[np.floating]] | None = None
 
 
@@ -54,7 +54,7 @@ class PlacedFile:
         Whether the folder was looked through as a whole.
     """
 
-    path: Path
+    path: SongPath
     source: str
     place: str
     is_of_folder: bool

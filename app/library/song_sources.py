@@ -18,6 +18,7 @@ import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 from app.library.kakao_arena import KakaoMels, is_kakao_arena, kakao_sources
 from app.library.lyric_files import LyricFiles, read_lyric_file
@@ -27,6 +28,9 @@ from data_prep.catalogue import Song
 from data_prep.errors import InputError
 from data_prep.readers.song_table import SUFFIXES as TABLE_SUFFIXES
 from data_prep.readers.song_table import SongRecord, read_song_table
+from data_prep.remote_file import RemoteFile, SongPath
+
+_PART: Final = ".parquet"
 
 __all__ = [
     "PlacedFile",
@@ -40,7 +44,7 @@ __all__ = [
 
 
 def song_sources(
-    path: Path,
+    path: SongPath,
     source: str | None = None,
     *,
     mels: KakaoMels | None = None,
@@ -51,7 +55,8 @@ def song_sources(
     Parameters
     ----------
     path
-        What to index. A folder with ``song_meta.json`` is one of Kakao Arena's.
+        What to index, wherever it is. A folder with ``song_meta.json`` is one of Kakao Arena's;
+        one that has Parquet files and no music is a table in parts.
     source
         Name to keep with the songs; by default the folder's or the table's.
     mels
@@ -65,37 +70,73 @@ def song_sources(
     InputError
         If there is no such path, it is of no such kind, or holds no songs.
     """
-    if not path.exists():
+    try:
+        is_there, is_folder = path.exists(), path.is_dir()
+    except OSError as error:
+        raise InputError(f"{path} cannot be reached: {error.strerror or error}") from error
+    if not is_there:
         raise InputError(f"{path} does not exist: expected a folder of music, a song or a table")
-    if path.is_dir():
+    if is_folder:
         name = source or _folder_name(path)
-        if is_kakao_arena(path):
+        if isinstance(path, Path) and is_kakao_arena(path):
             return kakao_sources(path, name, mels or KakaoMels(), say)
         return _of_folder(path, name)
     if path.suffix.lower() in TABLE_SUFFIXES:
         return _of_table(path, source or _table_name(path))
     if path.suffix.lower() in _sound_suffixes():
-        folder = path.absolute().parent
+        folder: SongPath = path.absolute().parent
         name = source or _folder_name(folder)
         return [_of_file(path, _lyrics_beside(path), folder, name, is_of_folder=False)]
     expected = ", ".join((*TABLE_SUFFIXES, *sorted(_sound_suffixes())))
     raise InputError(f"{path} is neither a folder nor a file ending {expected}")
 
 
-def _of_folder(folder: Path, source: str) -> list[SongSource]:
+def _of_folder(folder: SongPath, source: str) -> list[SongSource]:
+    listed: Iterator[tuple[SongPath, tuple[SongPath, ...]] | OSError]
+    if isinstance(folder, Path):
+        listed = iter(music_files(folder))
+    else:
+        listed = _music_elsewhere(folder)
     found: list[SongSource] = []
-    for entry in music_files(folder):
+    for entry in listed:
         if isinstance(entry, OSError):
             found.append(_unread(entry, folder))
         else:
             found.append(_of_file(*entry, folder, source, is_of_folder=True))
-    if not found:
+    if found:
+        return found
+    every = sorted(folder.rglob("*")) if isinstance(folder, Path) else folder.files()
+    parts = [path for path in every if path.suffix.lower() == _PART and not _is_hidden(path)]
+    if not parts:
         endings = ", ".join(sorted(_sound_suffixes()))
-        raise InputError(f"{folder} holds no music: expected files ending {endings}")
-    return found
+        raise InputError(
+            f"{folder} holds no music: expected files ending {endings}, or a table in parts "
+            f"(*{_PART})"
+        )
+    return [one for part in parts for one in _of_table(part, source)]
 
 
-def music_files(folder: Path) -> Iterator[tuple[Path, tuple[Path, ...]] | OSError]:
+def _music_elsewhere(
+    folder: RemoteFile,
+) -> Iterator[tuple[SongPath, tuple[SongPath, ...]] | OSError]:
+    """As :func:`music_files`, on another file system."""
+    files = folder.files()
+    names: dict[str, list[str]] = {}
+    for file in files:
+        names.setdefault(file.parent.path, []).append(file.name)
+    suffixes = _sound_suffixes()
+    for file in files:
+        inside = file.path.removeprefix(folder.path)
+        is_hidden = any(part.startswith(".") for part in inside.split("/"))
+        if file.suffix.lower() in suffixes and not is_hidden:
+            yield file, LyricFiles(file.parent, names[file.parent.path]).beside(file.name)
+
+
+def _is_hidden(path: SongPath) -> bool:
+    return path.name.startswith((".", "_"))
+
+
+def music_files(folder: Path) -> Iterator[tuple[Path, tuple[SongPath, ...]] | OSError]:
     """Sound files below a folder, sorted, without hidden ones, each with what may be its
     lyrics; errors in place of folders."""
     problems: list[OSError] = []
@@ -109,23 +150,34 @@ def music_files(folder: Path) -> Iterator[tuple[Path, tuple[Path, ...]] | OSErro
     yield from problems
 
 
-def _unread(error: OSError, folder: Path) -> SongSource:
+def _unread(error: OSError, folder: SongPath) -> SongSource:
     name = str(error.filename or folder)
     message = f"the folder cannot be read: {error.strerror or error}"
     return SongSource(name, None, partial(_refuse, message))
 
 
-def _lyrics_beside(path: Path) -> tuple[Path, ...]:
+def _lyrics_beside(path: SongPath) -> tuple[SongPath, ...]:
     try:
+        if isinstance(path, RemoteFile):
+            names = [file.name for file in path.parent.files() if file.parent == path.parent]
+            return LyricFiles(path.parent, names).beside(path.name)
         return LyricFiles(path.parent, os.listdir(path.parent)).beside(path.name)
     except OSError:  # the folder may be passed through, but not listed
         return ()
 
 
 def _of_file(
-    path: Path, lyrics: tuple[Path, ...], folder: Path, source: str, *, is_of_folder: bool
+    path: SongPath,
+    lyrics: tuple[SongPath, ...],
+    folder: SongPath,
+    source: str,
+    *,
+    is_of_folder: bool,
 ) -> SongSource:
-    inside = path.absolute().relative_to(folder.absolute()).as_posix()
+    if isinstance(path, Path):
+        inside = path.absolute().relative_to(str(folder.absolute())).as_posix()
+    else:
+        inside = str(path).removeprefix(str(folder)).lstrip("/")
     # File systems differ in how they write Hangul: composed or taken apart.
     place = unicodedata.normalize("NFC", inside)
     file = PlacedFile(path, source, place, is_of_folder)
@@ -142,7 +194,9 @@ def id_of_place(file: PlacedFile, number: int = 1) -> str:
     return hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:16]
 
 
-def _load_file(path: Path, lyrics: tuple[Path, ...], song_id: str, source: str) -> SongMaterial:
+def _load_file(
+    path: SongPath, lyrics: tuple[SongPath, ...], song_id: str, source: str
+) -> SongMaterial:
     if not str(path).isascii() and str(path).encode("utf-8", "replace").decode() != str(path):
         raise InputError("the file's name is not valid text: rename it")
     tags = read_tags(path)
@@ -165,7 +219,7 @@ def _load_file(path: Path, lyrics: tuple[Path, ...], song_id: str, source: str) 
     return SongMaterial(song, _first_text(lyrics) or tags.lyrics, path)
 
 
-def _first_text(files: tuple[Path, ...]) -> str | None:
+def _first_text(files: tuple[SongPath, ...]) -> str | None:
     for path in files:
         if path.is_file():
             text = read_lyric_file(path)
@@ -174,7 +228,7 @@ def _first_text(files: tuple[Path, ...]) -> str | None:
     return None
 
 
-def _of_table(path: Path, source: str) -> list[SongSource]:
+def _of_table(path: SongPath, source: str) -> list[SongSource]:
     records = read_song_table(path).records
     if not records:
         raise InputError(f"{path} has no rows: expected one per song")
@@ -212,11 +266,13 @@ def _refuse(message: str) -> SongMaterial:
     raise InputError(message)
 
 
-def _folder_name(folder: Path) -> str:
+def _folder_name(folder: SongPath) -> str:
+    if isinstance(folder, RemoteFile):
+        return folder.name or "music"
     return folder.absolute().resolve().name or "music"
 
 
-def _table_name(path: Path) -> str:
+def _table_name(path: SongPath) -> str:
     """A table called ``index`` is named after its folder."""
     stem = path.stem
     return _folder_name(path.absolute().parent) if stem.lower() == "index" else stem

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from data_prep.remote_file import SongPath
+
 # Tag → its names by format, in order of preference: ID3, MP4, Vorbis and APE, ASF.
 _NAMES: Final[dict[str, tuple[str, ...]]] = {
     "title": ("TIT2", "\xa9nam", "title", "Title"),
@@ -52,7 +54,7 @@ class Tags:
     lyrics: str | None = None
 
 
-def read_tags(path: Path) -> Tags:
+def read_tags(path: SongPath) -> Tags:
     """Tags of a file; none of them where the file has none or they are damaged.
 
     A file that is no sound is not refused here: decoding it says better what is
@@ -61,7 +63,11 @@ def read_tags(path: Path) -> Tags:
     import mutagen
 
     try:
-        file = mutagen.File(path)
+        if isinstance(path, Path):
+            file = mutagen.File(path)
+        else:
+            with path.open() as content:
+                file = mutagen.File(content)
     except Exception:  # mutagen's parsers raise whatever a damaged file makes them raise
         return Tags()
     tags = getattr(file, "tags", None)
@@ -82,7 +88,7 @@ def read_tags(path: Path) -> Tags:
     )
 
 
-def from_file_name(path: Path) -> tuple[str | None, str]:
+def from_file_name(path: SongPath) -> tuple[str | None, str]:
     """Artist and title as a name like ``Artist - Title.mp3`` says them."""
     stem = re.sub(r"^\d{1,3}[.)\-_ ]+(?=\D)", "", path.stem).strip() or path.stem
     artist, dash, title = stem.partition(" - ")

@@ -4,7 +4,7 @@ Columns, by name, in any order and any case:
 
 - ``id``: needed, unique.
 - ``text`` or ``lyrics`` (the words themselves), ``lyrics_path``, ``audio_path``: at
-  least one of these columns is needed. Paths are relative to the table.
+  least one of these columns is needed. Paths are relative to the table, or URLs.
 - ``title, artist, album, year, genre, language, licence`` (or ``license``), ``link``
   (or ``url``): facts, kept in the catalogue.
 - Others are kept as they are.
@@ -26,6 +26,7 @@ from typing import Any, Final
 
 from data_prep.errors import InputError
 from data_prep.readers.table_rows import SUFFIXES, TableRow, open_table
+from data_prep.remote_file import SongPath, at_hand, is_url, place_of_file
 
 __all__ = [
     "SUFFIXES",
@@ -70,8 +71,8 @@ class SongRecord:
     row: int
     id: str
     text: str | None
-    lyrics_path: Path | None
-    audio_path: Path | None
+    lyrics_path: SongPath | None
+    audio_path: SongPath | None
     title: str | None
     artist: str | None
     album: str | None
@@ -88,13 +89,13 @@ class SongRecord:
 class SongTable:
     """A song table: its column names in order, and its rows in order."""
 
-    path: Path
+    path: SongPath
     columns: tuple[str, ...]
     records: tuple[SongRecord, ...]
 
 
-def read_song_table(path: Path) -> SongTable:
-    """Read a table of songs.
+def read_song_table(path: SongPath) -> SongTable:
+    """Read a table of songs, wherever it is.
 
     Raises
     ------
@@ -102,7 +103,8 @@ def read_song_table(path: Path) -> SongTable:
         If the file is missing, of another kind, damaged, or lacks a needed column.
     """
     rows: list[TableRow] = []
-    table = open_table(path, rows.append)
+    with at_hand(path) as file:
+        table = open_table(file, rows.append)
     names = known_names(path, table.columns)
     first: dict[str, int] = {}
     records = []
@@ -113,7 +115,7 @@ def read_song_table(path: Path) -> SongTable:
     return SongTable(path, table.columns, tuple(records))
 
 
-def known_names(path: Path, columns: Iterable[str]) -> dict[str, str]:
+def known_names(path: SongPath, columns: Iterable[str]) -> dict[str, str]:
     """Known name → the table's own name of that column.
 
     Raises
@@ -145,7 +147,7 @@ def row_id(row: TableRow) -> str:
 
 
 def song_record(
-    path: Path, names: Mapping[str, str], row: TableRow, earlier: int | None
+    path: SongPath, names: Mapping[str, str], row: TableRow, earlier: int | None
 ) -> SongRecord:
     """A row as a song.
 
@@ -169,14 +171,19 @@ def song_record(
         problem = f"row {earlier} has the same id {song_id!r}"
     if problem is None and not any(known.get(name) for name in CONTENT_COLUMNS):
         problem = f"the row has nothing in {', '.join(n for n in CONTENT_COLUMNS if n in names)}"
+    files: dict[str, SongPath | None] = {"lyrics_path": None, "audio_path": None}
+    try:
+        files = {name: _path(path, known.get(name)) for name in files}
+    except InputError as error:
+        problem = problem or str(error)
     facts: dict[str, Any] = {name: known.get(name) for name in FACT_COLUMNS}
     facts["year"] = _year(facts["year"])
     return SongRecord(
         row=row.number,
         id=song_id,
         text=known.get("text") or known.get("lyrics"),
-        lyrics_path=_path(path, known.get("lyrics_path")),
-        audio_path=_path(path, known.get("audio_path")),
+        lyrics_path=files["lyrics_path"],
+        audio_path=files["audio_path"],
         **facts,
         values=row.values,
         problem=problem,
@@ -198,5 +205,12 @@ def _year(value: str | None) -> int | None:
     return int(match.group(1)) or None if match else None
 
 
-def _path(table: Path, value: str | None) -> Path | None:
-    return None if value is None else table.parent / Path(value.strip()).expanduser()
+def _path(table: SongPath, value: str | None) -> SongPath | None:
+    if value is None:
+        return None
+    named = value.strip()
+    if is_url(named):
+        return place_of_file(named)
+    if isinstance(table, Path):
+        return table.parent / Path(named).expanduser()
+    return table.parent / named
