@@ -148,10 +148,10 @@ def analyse(
         Path | None, typer.Option("--audio", metavar="FILE", help="A recording.")
     ] = None,
     table: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             "--table",
-            metavar="FILE",
+            metavar="FILE|URL",
             help="A table (csv, tsv, jsonl, parquet) with the columns id and text, lyrics, "
             "lyrics_path or audio_path.",
         ),
@@ -399,7 +399,7 @@ def main() -> None:
 
 
 def _analyse_table(
-    table: Path,
+    table: str,
     out: Path,
     errors: Path | None,
     as_json: bool,
@@ -409,11 +409,12 @@ def _analyse_table(
     from app.atomic_file import check_writable
     from app.failures import show_failures, write_failures
     from app.tables.table import analyse_table
+    from data_prep.remote_file import place_of_file
 
     if errors is not None:
         check_writable(errors)
     with reading as pool:
-        report = analyse_table(table, out, analyser, pool)
+        report = analyse_table(place_of_file(table), out, analyser, pool)
     if errors is not None:
         write_failures(errors, report.failures)
     for column, name in report.renamed.items():

@@ -144,17 +144,25 @@ class RayPool:
             return max(sum(reader.node is not None for reader in self._readers), 1)
 
     def sound(self, path: SongPath) -> Pending[AudioReading]:
-        """Read a recording; one on another file system is fetched by who reads it."""
+        """Read a recording."""
+        return self.on_file(_read_sound, path)
+
+    def on_file(self, function: Callable[..., _T], path: SongPath, *arguments: Any) -> Pending[_T]:
+        """Have a function of a module called, with a reader's analyser, a file, and then these.
+
+        One on another file system is fetched by who reads it.
+        """
         if not isinstance(path, Path):
-            return self._ask("run", _read_elsewhere, (path,))
+            return self._ask("run", function, (path, *arguments))
         try:
             status = path.stat()
         except OSError as error:
-            answer: Future[AudioReading] = Future()
+            answer: Future[_T] = Future()
             reason = error.strerror or error
             answer.set_exception(InputError(f"{path} cannot be read: {reason}"))
             return answer
-        return self._ask("sound", str(path.absolute()), status.st_size, status.st_mtime_ns, None)
+        found = str(path.absolute()), status.st_size, status.st_mtime_ns
+        return self._ask("on_file", *found, None, function, arguments)
 
     def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
         """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
@@ -294,14 +302,14 @@ class RayPool:
         reader.asked.pop(ref).answer.set_result(found)
 
     def _send_content(self, question: _Question) -> None:
-        path, size, time_ns, _ = question.arguments
+        path, size, time_ns, _, *rest = question.arguments
         try:
             content = Path(path).read_bytes()
         except OSError as error:
             reason = error.strerror or error
             question.answer.set_exception(InputError(f"{path} cannot be read: {reason}"))
             return
-        question.arguments = (path, size, time_ns, self._ray.put(content))
+        question.arguments = (path, size, time_ns, self._ray.put(content), *rest)
         with self._lock:
             self._waiting.appendleft(question)
 
@@ -368,7 +376,15 @@ class _Answering:
         """As the pool's."""
         return read_each(self._analyser, texts, as_mood=as_mood)
 
-    def sound(self, path: str, size: int, time_ns: int, content: bytes | None) -> AudioReading:
+    def on_file(
+        self,
+        path: str,
+        size: int,
+        time_ns: int,
+        content: bytes | None,
+        function: Callable[..., Any],
+        arguments: tuple[Any, ...],
+    ) -> Any:
         """As the pool's; ``content`` where the file is not here."""
         place = Path(path)
         if content is None:
@@ -378,14 +394,15 @@ class _Answering:
                 raise _NotHereError from None
             if (status.st_size, status.st_mtime_ns) != (size, time_ns):
                 raise _NotHereError
-            return self._analyser.read_sound(place)
+            return function(self._analyser, place, *arguments)
         with tempfile.TemporaryDirectory(prefix="maeum-ray-") as folder:
             copy = Path(folder) / f"recording{place.suffix}"
             copy.write_bytes(content)
             try:
-                return self._analyser.read_sound(copy)
+                return function(self._analyser, copy, *arguments)
             except InputError as error:
-                raise InputError(str(error).replace(str(copy), path)) from None
+                error.args = (str(error).replace(str(copy), path),)
+                raise
 
     def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """As the pool's."""
@@ -396,7 +413,7 @@ class _Answering:
         return self._analyser.read_log_mel(log_mel)
 
 
-def _read_elsewhere(analyser: SongAnalyser, path: SongPath) -> AudioReading:
+def _read_sound(analyser: SongAnalyser, path: SongPath) -> AudioReading:
     return analyser.read_sound(path)
 
 

@@ -85,6 +85,10 @@ class ReadingPool:
         """Read a recording."""
         return self._scheduled(_read_sound, path)
 
+    def on_file(self, function: Callable[..., _T], path: SongPath, *arguments: Any) -> Pending[_T]:
+        """Have a function of a module called, with a process's analyser, a file, and then these."""
+        return self._scheduled(_run, function, (path, *arguments))
+
     def log_mel(self, log_mel: NDArray[np.floating]) -> Pending[AudioReading]:
         """Read a recording of which only the log-mel (n_mels, n_frames) in dB is there."""
         return self._scheduled(_read_log_mel, log_mel)

@@ -8,13 +8,14 @@ Needs h5py and torch (extra ``train``).
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,6 +74,31 @@ class Listeners:
     say: Callable[[str], None] = lambda line: None
     left_out: Callable[[LeftOut], None] = lambda song: None
     progress: Callable[[int, str], AbstractContextManager[Callable[[int], None]]] = _uncounted
+
+
+class Mels(Protocol):
+    """Makes log-mels of recordings, here or elsewhere, several at once."""
+
+    @property
+    def ahead(self) -> int:
+        """How many to ask for before the first of them is waited for."""
+
+    def mel(
+        self, path: Path, configuration: MelConfiguration, from_s: float, length_s: float
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Begin with one; gives what waits for it. As :func:`part_of_recording`."""
+
+
+class _MelsHere:
+    """Makes each when it is waited for."""
+
+    ahead = 1
+
+    def mel(
+        self, path: Path, configuration: MelConfiguration, from_s: float, length_s: float
+    ) -> Callable[[], NDArray[np.float32]]:
+        """Begin with one; gives what waits for it."""
+        return partial(part_of_recording, path, configuration, from_s, length_s)
 
 
 @dataclass
@@ -164,6 +190,7 @@ def prepare_sound(
     from_s: float = FROM_S,
     length_s: float = LENGTH_S,
     listeners: Listeners = Listeners(),
+    mels: Mels | None = None,
 ) -> Prepared:
     """Put log-mels of recordings into a store, or of those that are not there yet.
 
@@ -178,6 +205,8 @@ def prepare_sound(
     from_s, length_s
         The part of a recording, in seconds; the middle of one that ends before it does.
         At most :data:`LONGEST_S` long.
+    mels
+        Makes them, this process if ``None``; the store is the same whoever does.
 
     Raises
     ------
@@ -201,7 +230,7 @@ def prepare_sound(
         ),
     )
     with _Run(store, content, listeners) as run:
-        run.take_recordings(sources, c, from_s, length_s)
+        run.take_recordings(sources, mels or _MelsHere(), c, from_s, length_s)
     return run.prepared
 
 
@@ -304,24 +333,41 @@ class _Run:
         return None
 
     def take_recordings(
-        self, sources: SoundSources, configuration: MelConfiguration, from_s: float, length_s: float
+        self,
+        sources: SoundSources,
+        mels: Mels,
+        configuration: MelConfiguration,
+        from_s: float,
+        length_s: float,
     ) -> None:
-        """Add the log-mels of recordings."""
+        """Add the log-mels of recordings, in their order."""
         for folder in sources.folders:
             self._writer.begin(folder.absolute().name)
         for unread in sources.unread:
             self._report(unread)
         to_do = [(song_id, path) for song_id, path in sources.files if song_id not in self._writer]
+        begun: deque[tuple[str, Path, Callable[[], NDArray[np.float32]]]] = deque()
+        coming = iter(to_do)
         with self._listeners.progress(len(to_do), "recordings") as advance:
-            for song_id, path in to_do:
-                try:
-                    mel = _half(part_of_recording(path, configuration, from_s, length_s))
-                except Exception as error:  # one bad recording must not stop the others
-                    reason = getattr(error, "reason", "no sound")
-                    self._report(LeftOut(str(path), song_id, reason, explain(error)))
-                else:
-                    self._add_recording(song_id, path, mel)
+            while True:
+                for song_id, path in islice(coming, max(mels.ahead - len(begun), 0)):
+                    making = mels.mel(path, configuration, from_s, length_s)
+                    begun.append((song_id, path, making))
+                if not begun:
+                    break
+                self._take_recording(*begun.popleft())
                 advance(1)
+
+    def _take_recording(
+        self, song_id: str, path: Path, made: Callable[[], NDArray[np.float32]]
+    ) -> None:
+        try:
+            mel = _half(made())
+        except Exception as error:  # one bad recording must not stop the others
+            reason = getattr(error, "reason", "no sound")
+            self._report(LeftOut(str(path), song_id, reason, explain(error)))
+        else:
+            self._add_recording(song_id, path, mel)
 
     def _add_recording(self, song_id: str, path: Path, mel: NDArray[np.float16]) -> None:
         try:

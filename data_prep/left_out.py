@@ -41,3 +41,6 @@ class UnusableSongError(InputError):
     def __init__(self, reason: str, error: str) -> None:
         super().__init__(error)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[UnusableSongError], tuple[str, str]]:
+        return type(self), (self.reason, str(self))

@@ -232,8 +232,7 @@ def at_hand(file: SongPath) -> Iterator[Path]:
         try:
             yield copy
         except InputError as error:
-            if str(copy) in str(error):
-                raise InputError(str(error).replace(str(copy), str(file))) from error
+            error.args = (str(error).replace(str(copy), str(file)),)
             raise
 
 

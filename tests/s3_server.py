@@ -48,8 +48,8 @@ def s3_store(folder: Path) -> Iterator[Store]:
     """A store over a folder, on this machine."""
 
     class Handler(_Handler):
-        root = folder
-        asked = Counter()
+        root: ClassVar[Path] = folder
+        asked: ClassVar[Counter[tuple[str, str]]] = Counter()
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)

@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.options import AddressOption, Engine, EngineOption, reading_pool
 from app.commands.training_options import made, needs_extra, refuse_options, say
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
+    from app.library.readers import SongPool
     from audio_model.mel_preparation import Listeners, Prepared
 
 
@@ -60,6 +62,12 @@ def prepare_mels(
             "(dB + 127) / 100 (scaled); auto finds out.",
         ),
     ] = Values.auto,
+    workers: Annotated[
+        int | None,
+        typer.Option("--workers", min=0, help="Processes that read sound files; none by default."),
+    ] = None,
+    engine: EngineOption = Engine.local,
+    address: AddressOption = None,
     errors: Annotated[
         Path | None,
         typer.Option("--errors", metavar="FILE", help="Write every failure here, as JSON lines."),
@@ -90,7 +98,9 @@ def prepare_mels(
             lambda song: failures.add(Failure(song.where, song.id, song.error)),
             counting,
         )
-        prepared = _prepare(sources, out, features, from_s, length_s, values, listeners)
+        own = workers if workers is not None or engine is Engine.ray else 0
+        with reading_pool(engine, address, own, None, None, say=say) as pool:
+            prepared = _prepare(sources, out, features, from_s, length_s, values, listeners, pool)
     if errors is not None:
         write_failures(errors, failures)
     _tell(prepared)
@@ -111,7 +121,9 @@ def _prepare(
     length_s: float | None,
     values: Values,
     listeners: Listeners,
+    pool: SongPool | None,
 ) -> Prepared:
+    from app.pooled_mels import PooledMels
     from audio_model.log_mel import PRESETS
     from audio_model.mel_preparation import FROM_S, LENGTH_S, prepare_kakao, prepare_sound
     from audio_model.mel_sources import KakaoSources, recognise
@@ -125,6 +137,10 @@ def _prepare(
             {"from-s": from_s, "length-s": length_s, "features": _other(features)},
             "is for sound files: Kakao Arena's mels were made before",
         )
+        if pool is not None:
+            raise InputError(
+                "--workers and --engine are for sound files: Kakao Arena's mels are only copied"
+            )
         given = next((name for name in RANGES if name == values), None)
         return prepare_kakao(sources, out, values=given, listeners=listeners)
     if values is not Values.auto:
@@ -136,6 +152,7 @@ def _prepare(
         from_s=FROM_S if from_s is None else from_s,
         length_s=LENGTH_S if length_s is None else length_s,
         listeners=listeners,
+        mels=None if pool is None else PooledMels(pool),
     )
 
 

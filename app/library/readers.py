@@ -40,6 +40,9 @@ class SongPool(SongReader, Protocol):
     def run(self, function: Callable[..., _T], *arguments: Any) -> Pending[_T]:
         """Have a function of a module called, with an analyser and then these."""
 
+    def on_file(self, function: Callable[..., _T], path: SongPath, *arguments: Any) -> Pending[_T]:
+        """Have a function of a module called, with an analyser, a file where it is, and these."""
+
     @property
     def workers(self) -> int:
         """How many."""

@@ -92,13 +92,8 @@ def song_sources(
 
 
 def _of_folder(folder: SongPath, source: str) -> list[SongSource]:
-    listed: Iterator[tuple[SongPath, tuple[SongPath, ...]] | OSError]
-    if isinstance(folder, Path):
-        listed = iter(music_files(folder))
-    else:
-        listed = _music_elsewhere(folder)
     found: list[SongSource] = []
-    for entry in listed:
+    for entry in music_files(folder) if isinstance(folder, Path) else _music_elsewhere(folder):
         if isinstance(entry, OSError):
             found.append(_unread(entry, folder))
         else:

@@ -38,6 +38,7 @@ from data_prep.errors import InputError
 from data_prep.lyrics_text import MAX_SEGMENT_CHARACTERS
 from data_prep.readers.song_stream import SongStream, open_song_stream
 from data_prep.readers.song_table import SongRecord, row_id
+from data_prep.remote_file import SongPath, at_hand
 from data_prep.taxonomy import EMOTIONS
 from data_prep.timed_lyrics import has_times
 from fusion.analysis import Analysis, SongAnalyser
@@ -85,9 +86,9 @@ class _Item:
 
 
 def analyse_table(
-    path: Path, out: Path, analyser: SongAnalyser, pool: SongPool | None = None
+    path: SongPath, out: Path, analyser: SongAnalyser, pool: SongPool | None = None
 ) -> TableReport:
-    """Analyse every row of a table and write the results.
+    """Analyse every row of a table, wherever it is, and write the results.
 
     Parameters
     ----------
@@ -111,9 +112,15 @@ def analyse_table(
     """
     check_suffix(out)
     check_writable(out)
-    if out.exists() and path.exists() and out.samefile(path):
+    if isinstance(path, Path) and out.exists() and path.exists() and out.samefile(path):
         raise InputError(f"{out} is the table itself: give --out another name")
-    table = open_song_stream(path)
+    with at_hand(path) as file:
+        return _analysed(open_song_stream(file, path), out, analyser, pool)
+
+
+def _analysed(
+    table: SongStream, out: Path, analyser: SongAnalyser, pool: SongPool | None
+) -> TableReport:
     finished = _FinishedRows(out.with_name(out.name + ".part"), _signature(table, analyser))
     resumed, window = finished.resume()
     _analyse_rows(table, analyser, finished, resumed, window, pool)
@@ -252,7 +259,7 @@ def _finished_rows(
     for row, result in zip(table.table.rows(), finished.results(), strict=True):
         error = result.get(ERROR_COLUMN)
         if error is not None:
-            where = f"{table.path}, row {row.number}"
+            where = f"{table.place}, row {row.number}"
             failures.add(Failure(where, row_id(row) or None, str(error)))
         yield row.values, result
 

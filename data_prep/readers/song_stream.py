@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from data_prep.readers.song_table import SongRecord, known_names, row_id, song_record
 from data_prep.readers.table_rows import StreamedTable, TableRow, open_table
+from data_prep.remote_file import SongPath
 
 _NO_ID: Final = 0
 
@@ -31,18 +32,21 @@ class SongStream:
     ----------
     table
         The rows as they stand.
+    place
+        Where the table is, to which paths are relative: elsewhere if ``table`` is a copy.
     repeated, first
         Row numbers, ascending, that have the id of an earlier row, and the first
         row with that id; both (repeats,).
     """
 
     table: StreamedTable
+    place: SongPath
     repeated: NDArray[np.int64]
     first: NDArray[np.int64]
 
     @property
     def path(self) -> Path:
-        """The file."""
+        """The file on this machine."""
         return self.table.path
 
     @property
@@ -68,7 +72,7 @@ class SongStream:
         InputError
             If the file changed or cannot be read any more.
         """
-        names = known_names(self.path, self.columns)
+        names = known_names(self.place, self.columns)
         position = int(np.searchsorted(self.repeated, after, side="right"))
         for row in self.table.rows():
             if row.number <= after:
@@ -77,11 +81,18 @@ class SongStream:
             if position < len(self.repeated) and self.repeated[position] == row.number:
                 earlier = int(self.first[position])
                 position += 1
-            yield song_record(self.path, names, row, earlier)
+            yield song_record(self.place, names, row, earlier)
 
 
-def open_song_stream(path: Path) -> SongStream:
+def open_song_stream(path: Path, place: SongPath | None = None) -> SongStream:
     """Open a table of songs.
+
+    Parameters
+    ----------
+    path
+        The file.
+    place
+        Where it is, if the file is a copy of it.
 
     Raises
     ------
@@ -90,9 +101,9 @@ def open_song_stream(path: Path) -> SongStream:
     """
     hashes = array("Q")
     table = open_table(path, lambda row: hashes.append(_id_hash(row)))
-    known_names(path, table.columns)  # refuses a table without the columns
+    known_names(place or path, table.columns)  # refuses a table without the columns
     repeated, first = _repeats(np.frombuffer(hashes, dtype=np.uint64))
-    return SongStream(table, repeated, first)
+    return SongStream(table, place or path, repeated, first)
 
 
 def _id_hash(row: TableRow) -> int:

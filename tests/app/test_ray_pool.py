@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,18 @@ pytest.importorskip("ray", reason="ray is in the extra `cluster`")
 
 from app import ray_pool
 from app.cli import app
+from app.pooled_mels import PooledMels
 from app.ray_pool import RayPool
-from app.reading_pool import TooSlowError, outcome
+from app.reading_pool import ReadingPool, TooSlowError, outcome
+from audio_model.mel_preparation import Listeners, prepare_sound
+from audio_model.mel_sources import SoundSources, recognise
 from data_prep.catalogue import Catalogue, StageVector
 from data_prep.errors import InputError, ModelFolderError
+from data_prep.left_out import LeftOut
+from data_prep.mel_store import MelStore
+from data_prep.remote_file import place_of_file
 from fusion.analysis import SongAnalyser
+from tests.s3_server import s3_store
 
 TEXTS = ["비가 오는 밤이면 네가 그리워", "so happy I could dance", "1234", "조용한 저녁"]
 
@@ -88,15 +96,50 @@ def test_a_recording_that_is_not_there_is_sent(pool: RayPool, music: Path) -> No
     path = music / "곡 0.wav"
     near = outcome(pool.sound(path))
     status = path.stat()
-    far = outcome(pool._ask("sound", str(path), status.st_size, status.st_mtime_ns + 1, None))
+    read = (None, ray_pool._read_sound, ())
+    far = outcome(pool._ask("on_file", str(path), status.st_size, status.st_mtime_ns + 1, *read))
     np.testing.assert_array_equal(far.distribution, near.distribution)
     broken = music / "broken.mp3"
     size, time_ns = broken.stat().st_size, broken.stat().st_mtime_ns
     with pytest.raises(InputError, match=r"broken\.mp3") as told:
-        outcome(pool._ask("sound", str(broken), size, time_ns + 1, None))
+        outcome(pool._ask("on_file", str(broken), size, time_ns + 1, *read))
     assert "maeum-ray-" not in str(told.value)
     with pytest.raises(InputError, match="cannot be read"):
         outcome(pool.sound(music / "none.mp3"))
+
+
+def test_a_recording_elsewhere_is_fetched_by_its_reader(pool: RayPool, music: Path) -> None:
+    with s3_store(music.parent) as store:
+        key = f"somebody:secret@{music.name}/곡 0.wav"
+        found = outcome(pool.sound(place_of_file(store.url(key))))
+        with pytest.raises(InputError, match="cannot be read"):
+            outcome(pool.sound(place_of_file(store.url(key.replace("0", "9")))))
+    expected = outcome(pool.sound(music / "곡 0.wav"))
+    np.testing.assert_array_equal(found.distribution, expected.distribution)
+
+
+def test_a_store_of_mels_is_the_same_whoever_makes_it(
+    pool: RayPool, music: Path, tmp_path: Path
+) -> None:
+    silence = np.zeros(32_000, np.float32)
+    folder = tmp_path / "recordings"
+    shutil.copytree(music, folder)
+    soundfile.write(folder / "silent.wav", silence, 16_000)
+    listed = recognise([folder])
+    assert isinstance(listed, SoundSources)
+    stores, told = [], []
+    with ReadingPool(2) as processes:
+        for mels in (None, PooledMels(processes), PooledMels(pool)):
+            left_out: list[LeftOut] = []
+            place = tmp_path / f"{len(stores)}.h5"
+            listeners = Listeners(left_out=left_out.append)
+            prepare_sound(listed, place, length_s=5.0, listeners=listeners, mels=mels)
+            with MelStore(place) as opened:
+                stores.append({i: opened.log_mel(i).tobytes() for i in map(str, opened.ids)})
+            told.append([(each.id, each.reason) for each in left_out])
+    assert stores[0] == stores[1] == stores[2]
+    assert len(stores[0]) == 4
+    assert told[0] == told[1] == told[2] == [("broken.mp3", "no sound"), ("silent.wav", "silence")]
 
 
 def test_what_a_lost_reader_was_asked_is_asked_again(pool: RayPool) -> None:

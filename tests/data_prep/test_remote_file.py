@@ -115,9 +115,9 @@ def test_what_is_wrong_with_a_copy_is_wrong_with_the_file(store):
 
 def test_what_is_not_there_is_told(store):
     absent = remote(store, "music/none.mp3")
-    with pytest.raises(FileNotFoundError, match="s3://music/none.mp3"):
+    with pytest.raises(FileNotFoundError, match=r"s3://music/none\.mp3"):
         absent.stat()
-    with pytest.raises(InputError, match="s3://music/none.mp3 cannot be read"), at_hand(absent):
+    with pytest.raises(InputError, match=r"s3://music/none\.mp3 cannot be read"), at_hand(absent):
         pass
 
 
@@ -160,9 +160,9 @@ def test_a_table_elsewhere_has_its_files_beside_it(store):
 
 def test_a_damaged_table_elsewhere_is_named(store):
     (store.folder / "music" / "songs.csv").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(InputError, match="s3://music/songs.csv"):
+    with pytest.raises(InputError, match=r"s3://music/songs\.csv"):
         read_song_table(remote(store, "music/songs.csv"))
-    with pytest.raises(InputError, match="s3://music/none.csv"):
+    with pytest.raises(InputError, match=r"s3://music/none\.csv"):
         read_song_table(remote(store, "music/none.csv"))
 
 
