@@ -39,6 +39,7 @@ from app.commands.options import (
     ErrorsOption,
     FusionOption,
     GenreOption,
+    GpusOption,
     HasAudioOption,
     HasLyricsOption,
     JsonOption,
@@ -170,6 +171,7 @@ def analyse(
     ] = None,
     engine: EngineOption = Engine.local,
     address: AddressOption = None,
+    gpus: GpusOption = False,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     details: DetailsOption = False,
@@ -184,12 +186,12 @@ def analyse(
         if out is None:
             raise InputError("--table needs --out FILE for the results")
         own = workers if workers is not None or engine is Engine.ray else 0
-        reading = reading_pool(engine, address, own, model_lyrics, model_audio, say=_say)
+        reading = reading_pool(engine, address, own, model_lyrics, model_audio, gpus=gpus, say=_say)
         analyser = analyser_of(model_lyrics, model_audio, fusion)
         _analyse_table(table, out, errors, as_json, analyser, reading)
         return
-    if workers is not None or engine is not Engine.local or address is not None:
-        raise InputError("--workers, --engine and --address go with --table")
+    if workers is not None or engine is not Engine.local or address is not None or gpus:
+        raise InputError("--workers, --engine, --address and --gpus go with --table")
     if out is not None or errors is not None:
         raise InputError("--out and --errors go with --table")
     if text is not None and lyrics is not None:
@@ -257,6 +259,7 @@ def index(
     ] = None,
     engine: EngineOption = Engine.local,
     address: AddressOption = None,
+    gpus: GpusOption = False,
     errors: ErrorsOption = None,
     as_json: JsonOption = False,
     fusion: FusionOption = None,
@@ -290,7 +293,9 @@ def index(
         _say(str(left_out))
     with (
         Catalogue.open(catalogue_to_write(catalogue), create=True) as songs,
-        reading_pool(engine, address, workers, model_lyrics, model_audio, say=_say) as pool,
+        reading_pool(
+            engine, address, workers, model_lyrics, model_audio, gpus=gpus, say=_say
+        ) as pool,
     ):
         analyser = analyser_of(model_lyrics, model_audio, fusion, catalogue_settings(songs))
         report = index_songs(songs, sources, analyser, keep_paths=not no_paths, pool=pool)

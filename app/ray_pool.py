@@ -29,6 +29,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from app.reading_pool import TIMEOUT_S, Pending, TooSlowError, read_each
 from data_prep.errors import InputError, MissingExtraError, ModelFolderError
+from data_prep.onnx_network import GPU, execution_providers
 from data_prep.remote_file import SongPath
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class _Reader:
 
     actor: Any
     hello: Any
+    has_gpu: bool = False
     node: str | None = None
     asked: dict[Any, _Question] = field(default_factory=dict)
     since: float = 0.0
@@ -92,6 +94,8 @@ class RayPool:
         Most readers; one for each core of the cluster if ``None``.
     lyrics_folder, audio_folder
         Model folders, on every machine; ``None`` is the embedded one.
+    with_gpus
+        Whether networks run on graphics cards, one for each reader, as far as there are any.
     timeout_s
         Seconds for one recording or one list of texts, counted from when its reading begins.
     say
@@ -112,9 +116,11 @@ class RayPool:
         *,
         lyrics_folder: Path | None = None,
         audio_folder: Path | None = None,
+        with_gpus: bool = False,
         timeout_s: float = TIMEOUT_S,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self._with_gpus = with_gpus
         self._ray = _started(address, workers)
         self._most = workers
         self._folders = (lyrics_folder, audio_folder)
@@ -223,11 +229,16 @@ class RayPool:
     def _look(self) -> None:
         """Have a reader for each core that there is."""
         self._looked = time.monotonic()
-        cores = int(self._ray.cluster_resources().get("CPU", 0))
+        there = self._ray.cluster_resources()
+        cores, gpus = int(there.get("CPU", 0)), int(there.get("GPU", 0))
         wanted = cores if self._most is None else min(cores, self._most)
-        for _ in range(wanted - len(self._readers)):
-            actor = self._ray.remote(_Answering).options(num_cpus=1).remote(*self._folders)
-            reader = _Reader(actor, actor.hello.remote())
+        free = gpus - sum(reader.has_gpu for reader in self._readers) if self._with_gpus else 0
+        for number in range(wanted - len(self._readers)):
+            has_gpu = number < free
+            on_gpu: dict[str, Any] = {"num_gpus": 1, "runtime_env": {"env_vars": {GPU: "1"}}}
+            kind = self._ray.remote(_Answering).options(num_cpus=1, **(on_gpu if has_gpu else {}))
+            actor = kind.remote(*self._folders)
+            reader = _Reader(actor, actor.hello.remote(), has_gpu)
             with self._lock:
                 self._readers.append(reader)
         ready = [reader.node for reader in self._readers if reader.node is not None]
@@ -275,6 +286,8 @@ class RayPool:
         except self._ray.exceptions.RayActorError:
             self._lose(reader)
             return
+        except self._ray.exceptions.RayTaskError as error:
+            raise error.cause from error
         if models != self._models:
             raise ModelFolderError(
                 "a machine of the cluster has another version of maeum or other models: install "
@@ -370,6 +383,7 @@ class _Answering:
         """Machine that it is on, and what it reads with."""
         import ray
 
+        execution_providers()  # that one is asked for which is not there is told at once
         return ray.get_runtime_context().get_node_id(), _models_of(*self._folders)
 
     def words(self, texts: list[str], as_mood: bool) -> list[LyricReading | InputError]:

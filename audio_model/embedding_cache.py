@@ -30,9 +30,9 @@ from audio_model.input_cache import (
     one_by_one,
     read_rows,
 )
-from audio_model.onnx_network import open_network
 from audio_model.tag_embedding import MUSICNN, embed, grid_places, patches_at
 from data_prep.model_folder import EMBEDDING_NAME, configuration_hash
+from data_prep.onnx_network import open_network
 
 
 def network_path(work: Path) -> Path:

@@ -34,7 +34,6 @@ from audio_model.heads import (
 )
 from audio_model.member_training import EmotionNetwork
 from audio_model.network import Members, SoundNetwork
-from audio_model.onnx_network import open_network
 from audio_model.recording import Recording
 from audio_model.training import (
     EMBEDDED_RUN,
@@ -58,6 +57,7 @@ from data_prep.model_folder import (
     checkout_commit,
     write_card,
 )
+from data_prep.onnx_network import open_network
 from data_prep.taxonomy import N_EMOTIONS
 
 AllMembers = Members | BackboneMembers

@@ -21,7 +21,6 @@ from audio_model import windows
 from audio_model.decode import decode_excerpts
 from audio_model.heads import SIX, head_slices, probabilities, served_six
 from audio_model.log_mel import MelConfiguration
-from audio_model.onnx_network import open_network
 from audio_model.pitch import PitchConfiguration
 from audio_model.tag_embedding import embed, embedding_configuration, spread_patches
 from audio_model.windows import FrontEnd, WindowConfiguration, Windows
@@ -34,6 +33,7 @@ from data_prep.model_folder import (
     folder_hash,
     read_card,
 )
+from data_prep.onnx_network import open_network
 from data_prep.taxonomy import N_EMOTIONS
 
 if TYPE_CHECKING:

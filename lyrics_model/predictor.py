@@ -35,6 +35,7 @@ from data_prep.model_folder import (
     folder_hash,
     read_card,
 )
+from data_prep.onnx_network import open_network
 from data_prep.taxonomy import N_EMOTIONS, native_label_set
 from lyrics_model.ngrams import ngram_batch, ngram_ids
 from lyrics_model.normalisation import normalise
@@ -138,7 +139,6 @@ class LyricPredictor:
     """A loaded lyric model; make one with :meth:`load` and share it between threads."""
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        import onnxruntime
 
         self.folder: Path = folder
         self.card: ModelCard = read_card(folder, "lyrics")
@@ -162,15 +162,7 @@ class LyricPredictor:
             raise ModelFolderError(
                 f"{folder}: the features of the card do not describe a lyric model: {error}"
             ) from error
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or 0
-        try:
-            self._session = onnxruntime.InferenceSession(
-                str(folder / NETWORK_NAME), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime raises classes of its own
-            raise ModelFolderError(f"{folder / NETWORK_NAME} cannot be loaded: {error}") from error
+        self._session = open_network(folder / NETWORK_NAME, threads or 0)
         inputs = {entry.name for entry in self._session.get_inputs()}
         if inputs != self._input.names:
             raise ModelFolderError(

@@ -90,6 +90,14 @@ AddressOption = Annotated[
         "it Ray is started on this machine alone.",
     ),
 ]
+GpusOption = Annotated[
+    bool,
+    typer.Option(
+        "--gpus",
+        help="With --engine ray: read on the cluster's graphics cards, as far as there are any. "
+        "Answers differ in their last digits.",
+    ),
+]
 AbsoluteOption = Annotated[
     bool,
     typer.Option(
@@ -131,6 +139,7 @@ def reading_pool(
     model_lyrics: Path | None,
     model_audio: Path | None,
     *,
+    gpus: bool = False,
     say: Callable[[str], None],
 ) -> Iterator[SongPool | None]:
     """What reads songs beside this process; ``None`` where it reads itself.
@@ -142,13 +151,20 @@ def reading_pool(
     """
     if address is not None and engine is not Engine.ray:
         raise InputError("--address goes with --engine ray")
+    if gpus and engine is not Engine.ray:
+        raise InputError("--gpus goes with --engine ray; here set MAEUM_GPU=1")
     if engine is Engine.ray:
         if workers == 0:
             raise InputError("--workers 0 reads in this process: leave out --engine ray")
         from app.ray_pool import RayPool
 
         with RayPool(
-            address, workers, lyrics_folder=model_lyrics, audio_folder=model_audio, say=say
+            address,
+            workers,
+            lyrics_folder=model_lyrics,
+            audio_folder=model_audio,
+            with_gpus=gpus,
+            say=say,
         ) as pool:
             yield pool
         return

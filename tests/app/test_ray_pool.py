@@ -70,6 +70,16 @@ def test_other_models_on_a_machine_are_refused(monkeypatch: Any) -> None:
         RayPool(workers=1)
 
 
+def test_a_graphics_card_that_cannot_be_used_is_told(monkeypatch: Any) -> None:
+    import ray
+
+    begin = ray.init  # a card that Ray believes in
+    monkeypatch.setattr(ray, "init", lambda **options: begin(num_gpus=1, **options))
+    monkeypatch.setattr(ray_pool, "START_S", 60.0)
+    with pytest.raises(InputError, match="without CUDA"):
+        RayPool(workers=1, with_gpus=True)
+
+
 def test_refusals(music: Path, tmp_path: Path, monkeypatch: Any) -> None:
     def refused(words: str, *options: object) -> None:
         done = run("index", music, "--catalogue", tmp_path / "x.db", *options)
@@ -79,6 +89,7 @@ def test_refusals(music: Path, tmp_path: Path, monkeypatch: Any) -> None:
     refused("no Ray cluster answers", "--engine", "ray", "--address", "127.0.0.1:1")
     refused("--address goes with --engine ray", "--address", "127.0.0.1:1")
     refused("leave out --engine ray", "--engine", "ray", "--workers", 0)
+    refused("--gpus goes with --engine ray", "--gpus")
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
     refused("maeum[cluster]", "--engine", "ray")
 
