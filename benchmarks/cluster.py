@@ -3,10 +3,10 @@
 ``python -m benchmarks.cluster`` (root, Linux, the extra ``cluster``) makes two namespaces that
 see each other and nothing else, starts a node in each, and indexes recordings and lyric rows:
 
-- on one node and on both, beside each other: how much faster two are;
-- on both, with all processes of the second killed in the middle: the catalogue must be that of
-  the local engine, row for row;
-- on one machine with both engines: what Ray costs.
+- on one machine with both engines: what Ray costs;
+- on both nodes, with all processes of the second killed in the middle: the catalogue must be that
+  of the local engine, row for row;
+- on one node and on both, beside each other: how much faster two are.
 """
 
 from __future__ import annotations
@@ -124,11 +124,16 @@ def write_rows(path: Path, count: int) -> None:
             writer.writerow([f"row-{number}", f"제목 {number}", text])
 
 
-def run(count: int, recordings: bool, folder: Path) -> bool:
+def run(count: int, scaling_count: int, recordings: bool, folder: Path) -> bool:
     """All of it; whether everything is as it must be."""
-    table = folder / "lyrics.csv"
-    write_rows(table, count)
-    paths = [table, *([require(each) for each in FOLDERS] if recordings else [])]
+    songs = [require(each) for each in FOLDERS] if recordings else []
+
+    def paths_of(rows_wanted: int) -> list[Path]:
+        table = folder / f"lyrics-{rows_wanted}.csv"
+        write_rows(table, rows_wanted)
+        return [table, *songs]
+
+    paths, scaling = paths_of(count), paths_of(scaling_count)
     cluster = ("--engine", "ray", "--address", f"{ADDRESSES[0]}:{PORT}")
     good = True
     # a cluster of our own, with a token of its own for its nodes and for who asks it
@@ -142,31 +147,35 @@ def run(count: int, recordings: bool, folder: Path) -> bool:
         print(f"Ray on one machine, two cores: {here_s:.0f} s, {overhead:+.1%} "
               f"(at most {MOST_OVERHEAD:.0%})", flush=True)  # fmt: skip
         good &= _same(folder, "here")
-        with node(0, folder / "ray1"):
-            one_s = timed(paths, folder / "one.db", [0], *cluster)
-        print(f"one node: {one_s:.0f} s", flush=True)
-        good &= _same(folder, "one")
-        with node(0, folder / "ray2"), node(1, folder / "ray2"):
-            two_s = timed(paths, folder / "two.db", [0, 1], *cluster)
-        print(f"two nodes: {two_s:.0f} s, {one_s / two_s:.2f} times as fast "
-              f"(at least {LEAST_SPEED_UP})", flush=True)  # fmt: skip
-        good &= _same(folder, "two")
         with node(0, folder / "ray3"), node(1, folder / "ray3") as second:
             process = index(paths, folder / "killed.db", [0, 1], *cluster)
-            time.sleep(two_s / 2)
+            time.sleep(local_s / 2)
             still = process.poll() is None
             kill(second)
             _, said = process.communicate()
             assert process.returncode == 0, said
-        print(f"second node killed after {two_s / 2:.0f} s, in the middle: {still}", flush=True)
+        print(f"second node killed after {local_s / 2:.0f} s, in the middle: {still}", flush=True)
         good &= _same(folder, "killed") and still
+        if scaling_count != count:
+            timed(scaling, folder / "small.db", [0, 1])
+        alike = "local" if scaling_count == count else "small"
+        with node(0, folder / "ray1"):
+            one_s = timed(scaling, folder / "one.db", [0], *cluster)
+        print(f"one node, {scaling_count:,} lyric rows: {one_s:.0f} s", flush=True)
+        good &= _same(folder, "one", alike)
+        with node(0, folder / "ray2"), node(1, folder / "ray2"):
+            two_s = timed(scaling, folder / "two.db", [0, 1], *cluster)
+        print(f"two nodes: {two_s:.0f} s, {one_s / two_s:.2f} times as fast "
+              f"(at least {LEAST_SPEED_UP})", flush=True)  # fmt: skip
+        good &= _same(folder, "two", alike)
     return good
 
 
-def _same(folder: Path, name: str) -> bool:
-    differing = differences(folder / "local.db", folder / f"{name}.db")
+def _same(folder: Path, name: str, alike: str = "local") -> bool:
+    differing = differences(folder / f"{alike}.db", folder / f"{name}.db")
     print(
-        f"  catalogue of {name}: {f'differs in {differing}' if differing else 'equal, every row'}"
+        f"  catalogue of {name}: {f'differs in {differing}' if differing else 'equal, every row'}",
+        flush=True,
     )
     return not differing
 
@@ -201,10 +210,14 @@ def main() -> None:
     """Measure and compare."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=ROWS, help="lyric rows")
+    parser.add_argument(
+        "--scaling-rows", type=int, help="lyric rows where one node and two are compared"
+    )
     parser.add_argument("--no-recordings", action="store_true")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(dir="/tmp") as folder:
-        good = run(options.rows, not options.no_recordings, Path(folder))
+        scaling = options.rows if options.scaling_rows is None else options.scaling_rows
+        good = run(options.rows, scaling, not options.no_recordings, Path(folder))
     sys.exit(0 if good else 1)
 
 
