@@ -182,3 +182,29 @@ def test_a_process_that_is_killed_goes_on(tars, tmp_path):
     for song in range(6):
         np.testing.assert_array_equal(MelStore(store).log_mel(str(song)), arena_mel(song))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["arena", "s.h5"]
+
+
+def test_processes_make_the_same_store(tmp_path):
+    music = tmp_path / "music"
+    music.mkdir()
+    for number in range(5):
+        t = np.arange(16_000 * 2) / 16_000
+        wave = 0.3 * np.sin(2 * np.pi * (200 + 90 * number) * t)
+        soundfile.write(music / f"{number}.wav", wave.astype(np.float32), 16_000)
+    (music / "broken.mp3").write_bytes(b"no sound")
+    told = []
+    for workers in (0, 2):
+        store = tmp_path / f"{workers}.h5"
+        result = maeum(music, "--out", store, "--workers", workers)
+        assert result.exit_code == 1, result.output
+        with MelStore(store) as opened:
+            told.append({song: opened.log_mel(song).tobytes() for song in opened.ids})
+        assert "1 left out" in result.stderr
+    assert told[0] == told[1]
+    assert len(told[0]) == 5
+
+
+def test_processes_are_for_recordings(tars, tmp_path):
+    result = maeum(tars, "--out", tmp_path / "s.h5", "--workers", 2)
+    assert result.exit_code == 2
+    assert "--workers and --engine are for sound files" in result.stderr

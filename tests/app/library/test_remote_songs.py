@@ -165,3 +165,25 @@ def test_processes_read_there_themselves(store, tmp_path):
     assert "3 unchanged" in again.output
     assert "secret" not in again.output
     assert store.query not in again.output
+
+
+def test_a_table_there_is_analysed_as_one_here(store, tmp_path):
+    folder = store.folder / "bucket" / "tables"
+    folder.mkdir()
+    rows = "id,text,lyrics_path\na,오늘 너무 우울해,\nb,,words/b.txt\nc,,words/none.txt\n"
+    (folder / "songs.csv").write_text(rows, encoding="utf-8")
+    (folder / "words").mkdir()
+    (folder / "words" / "b.txt").write_text("기쁨의 노래를 부르자", encoding="utf-8")
+    results = []
+    for number, table in enumerate((str(folder / "songs.csv"), store.url("bucket/tables/songs.csv"))):
+        out, errors = tmp_path / f"{number}.csv", tmp_path / f"{number}.jsonl"
+        arguments = ["analyse", "--table", table, "--out", str(out), "--errors", str(errors)]
+        done = CliRunner().invoke(app, arguments)
+        assert done.exit_code == 1, done.output  # c
+        assert store.query not in done.output
+        results.append(out.read_text(encoding="utf-8").splitlines()[:-1])
+    assert results[0] == results[1]
+    told = errors.read_text(encoding="utf-8")
+    assert "s3://bucket/tables/songs.csv, row 3" in told
+    assert "s3://bucket/tables/words/none.txt" in told
+    assert "maeum-copy-" not in told
