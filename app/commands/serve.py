@@ -154,7 +154,8 @@ def _run_service(
     from fusion.analysis import SongAnalyser
 
     give_back_at_once()
-    speech = None if speech_model is None else Speech.load(speech_model)
+    is_copied = folder is not None
+    speech = None if speech_model is None else Speech.load(speech_model, later=is_copied)
     settings = None  # those that the catalogue carries
     if model_lyrics is not None or model_audio is not None:
         settings = analyser_of(model_lyrics, model_audio, None).settings

@@ -95,7 +95,7 @@ def run_processes(
 
     served = SameProcess(app, folder)
     listen(options).close()  # nobody else is there
-    listening = listen(options, again=_SHARES_OUT)
+    listening = listen(options, again=_SHARES_OUT).detach()  # closed by the arbiter
 
     class Worker(UvicornWorker):  # type: ignore[misc]
         CONFIG_KWARGS: Final[dict[str, Any]] = {
@@ -127,7 +127,7 @@ def run_processes(
     class Service(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             settings: dict[str, Any] = {
-                "bind": [f"fd://{listening.detach()}"],
+                "bind": [f"fd://{listening}"],
                 "workers": options.processes,
                 "worker_class": Worker,
                 "preload_app": True,

@@ -57,6 +57,7 @@ def make_shelf(catalogue_url: str, settings: FusionSettings, *, with_hygiene: bo
         folder = _folder(catalogue, settings)
         if folder.is_there and (folder.hygiene() is not None or not with_hygiene):
             return  # another was quicker
+        print(f"maeum: preparing {catalogue.name} for searching", file=sys.stderr, flush=True)
         context = multiprocessing.get_context("spawn")
         process = context.Process(
             target=_make, args=(catalogue_url, settings.to_dict(), with_hygiene)

@@ -24,15 +24,22 @@ class SpeechReader(Protocol):
 
 
 class Speech:
-    """A Whisper model; reads one recording at a time."""
+    """A Whisper model; reads one recording at a time. Made by :meth:`load`."""
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._loaded: Any = None
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, folder: Path) -> Self:
+    def load(cls, folder: Path, *, later: bool = False) -> Self:
         """Load a model folder.
+
+        Parameters
+        ----------
+        later
+            Look whether there is one, and load it when it is first asked: it has threads, which
+            a copy of the process would lack.
 
         Raises
         ------
@@ -42,7 +49,7 @@ class Speech:
             If the folder holds no such model.
         """
         try:
-            from faster_whisper import WhisperModel
+            import faster_whisper  # noqa: F401
         except ImportError as error:
             raise MissingExtraError("voice input", "speech") from error
         if not (folder / "model.bin").is_file():
@@ -50,13 +57,10 @@ class Speech:
                 f"{folder} holds no speech model: expected a Whisper model in CTranslate2's form "
                 "(model.bin, config.json, tokenizer.json)"
             )
-        try:
-            model = WhisperModel(
-                str(folder), device="cpu", compute_type="int8", local_files_only=True
-            )
-        except Exception as error:  # the library's own classes, of several layers
-            raise ModelFolderError(f"{folder} cannot be loaded: {error}") from error
-        return cls(model)
+        speech = cls(folder)
+        if not later:
+            speech._load()
+        return speech
 
     def text(self, path: Path) -> str:
         """What is said in the first minute of a recording.
@@ -65,10 +69,13 @@ class Speech:
         ------
         InputError
             If it cannot be decoded, or nothing is said in it.
+        ModelFolderError
+            If the model is loaded only now, and cannot be.
         """
         with self._lock:
+            model = self._load()
             try:
-                segments, _ = self._model.transcribe(
+                segments, _ = model.transcribe(
                     str(path), clip_timestamps=[0.0, MOST_S], beam_size=1
                 )
                 words = " ".join(segment.text.strip() for segment in segments).strip()
@@ -77,3 +84,15 @@ class Speech:
         if not words:
             raise InputError("nothing was said in the recording")
         return words
+
+    def _load(self) -> Any:
+        if self._loaded is None:
+            from faster_whisper import WhisperModel
+
+            try:
+                self._loaded = WhisperModel(
+                    str(self._folder), device="cpu", compute_type="int8", local_files_only=True
+                )
+            except Exception as error:  # the library's own classes, of several layers
+                raise ModelFolderError(f"{self._folder} cannot be loaded: {error}") from error
+        return self._loaded

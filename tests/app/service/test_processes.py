@@ -160,6 +160,20 @@ def test_a_process_that_is_killed_is_replaced(service):
         assert httpx.get(f"{service.address}/ready").status_code == 200
 
 
+def test_all_are_replaced_when_it_is_asked_for(service):
+    before = set(service.workers())
+    service.process.send_signal(signal.SIGHUP)
+    for _ in range(300):
+        now = set(service.workers())
+        if len(now) == 2 and not now & before:
+            break
+        time.sleep(0.1)
+    assert not before & set(service.workers())
+    assert len(service.workers()) == 2
+    wait_for(service.address)
+    assert len(cookies(service.address)) == 2
+
+
 def test_an_address_that_is_taken_is_named(service):
     port = int(service.address.rpartition(":")[2])
     with tempfile.TemporaryDirectory() as folder:

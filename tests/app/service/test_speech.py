@@ -79,7 +79,9 @@ def test_segments_are_joined(folder: Path) -> None:
 
 def test_only_the_first_minute_is_listened_to(folder: Path) -> None:
     model = WhisperStandIn(str(folder), local_files_only=True)
-    Speech(model).text(Path("said.wav"))
+    speech = Speech(Path("folder"))
+    speech._loaded = model
+    speech.text(Path("said.wav"))
     assert model.clips == [[0.0, MOST_S]]
 
 
@@ -124,3 +126,17 @@ def test_a_real_model_that_is_damaged_is_refused(tiny_whisper: Path, tmp_path: P
     (damaged / "model.bin").write_bytes(whole[: len(whole) // 2])
     with pytest.raises(ModelFolderError, match="cannot be loaded"):
         Speech.load(damaged)
+    later = Speech.load(damaged, later=True)
+    with pytest.raises(ModelFolderError, match="cannot be loaded"):
+        later.text(tmp_path / "said.wav")
+
+
+def test_a_model_may_be_loaded_when_it_is_first_asked(tiny_whisper: Path, tmp_path: Path) -> None:
+    from tests.app.service.tiny_whisper import SAID as SENTENCE
+
+    speech = Speech.load(tiny_whisper, later=True)
+    random = np.random.default_rng(0)
+    soundfile.write(tmp_path / "a.wav", 0.1 * random.normal(size=(32_000, 2)), 16_000)
+    assert speech.text(tmp_path / "a.wav") == SENTENCE
+    with pytest.raises(ModelFolderError, match="holds no speech model"):
+        Speech.load(tmp_path, later=True)
