@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -158,14 +159,18 @@ def reading_pool(
             raise InputError("--workers 0 reads in this process: leave out --engine ray")
         from app.ray_pool import RayPool
 
-        with RayPool(
-            address,
-            workers,
-            lyrics_folder=model_lyrics,
-            audio_folder=model_audio,
-            with_gpus=gpus,
-            say=say,
-        ) as pool:
+        # Ray tells of machines that are gone on the standard output, where results belong
+        with (
+            redirect_stdout(sys.stderr),
+            RayPool(
+                address,
+                workers,
+                lyrics_folder=model_lyrics,
+                audio_folder=model_audio,
+                with_gpus=gpus,
+                say=say,
+            ) as pool,
+        ):
             yield pool
         return
     if workers == 0:

@@ -17,6 +17,7 @@ pytest.importorskip("ray", reason="ray is in the extra `cluster`")
 
 from app import ray_pool
 from app.cli import app
+from app.commands.options import Engine, reading_pool
 from app.pooled_mels import PooledMels
 from app.ray_pool import RayPool
 from app.reading_pool import ReadingPool, TooSlowError, outcome
@@ -192,6 +193,18 @@ def rows(place: Path) -> list[Any]:
         return [
             [plain(getattr(song, name)) for name in song.__slots__] for song in catalogue.songs()
         ]
+
+
+def test_what_ray_says_is_not_among_the_results(pool: RayPool, monkeypatch: Any, capsys: Any) -> None:
+    monkeypatch.setattr(RayPool, "close", lambda _: None)  # that of the module is used again
+    monkeypatch.setattr(ray_pool, "RayPool", lambda *_, **__: pool)
+    with reading_pool(Engine.ray, None, None, None, None, say=lambda _: None) as opened:
+        assert opened is pool
+        print("(raylet) The node has been marked dead")
+    print("a result")
+    told = capsys.readouterr()
+    assert told.out == "a result\n"
+    assert "marked dead" in told.err
 
 
 def test_a_catalogue_is_the_same_whoever_reads(
