@@ -77,8 +77,14 @@ def service() -> Iterator[Service]:
             process.wait(10)
 
 
-def cookies(address: str, n: int = 40) -> set[str]:
-    return {httpx.get(address).cookies[COOKIE] for _ in range(n)}
+def cookies(address: str, wanted: int = 2) -> set[str]:
+    """Names of processes that answered, until there are so many, or after long."""
+    found: set[str] = set()
+    for _ in range(400):
+        found.add(httpx.get(address).cookies[COOKIE])
+        if len(found) >= wanted:
+            break
+    return found
 
 
 def test_each_process_answers_some(service):
@@ -108,7 +114,7 @@ def test_the_memory_is_that_of_all(service):
 
 def test_pages_keep_what_they_show(service):
     clients = [Client(service.address, verbose=False) for _ in range(4)]
-    assert len({client.cookies[COOKIE] for client in clients}) >= 1
+    assert all(client.cookies[COOKIE] for client in clients)
     for client in clients:
         for _ in range(4):
             answer = client.predict("오늘 너무 우울해", 3, api_name="/recommend")
