@@ -195,7 +195,9 @@ def rows(place: Path) -> list[Any]:
         ]
 
 
-def test_what_ray_says_is_not_among_the_results(pool: RayPool, monkeypatch: Any, capsys: Any) -> None:
+def test_what_ray_says_is_not_among_the_results(
+    pool: RayPool, monkeypatch: Any, capsys: Any
+) -> None:
     monkeypatch.setattr(RayPool, "close", lambda _: None)  # that of the module is used again
     monkeypatch.setattr(ray_pool, "RayPool", lambda *_, **__: pool)
     with reading_pool(Engine.ray, None, None, None, None, say=lambda _: None) as opened:

@@ -175,7 +175,9 @@ def test_a_table_there_is_analysed_as_one_here(store, tmp_path):
     (folder / "words").mkdir()
     (folder / "words" / "b.txt").write_text("기쁨의 노래를 부르자", encoding="utf-8")
     results = []
-    for number, table in enumerate((str(folder / "songs.csv"), store.url("bucket/tables/songs.csv"))):
+    for number, table in enumerate(
+        (str(folder / "songs.csv"), store.url("bucket/tables/songs.csv"))
+    ):
         out, errors = tmp_path / f"{number}.csv", tmp_path / f"{number}.jsonl"
         arguments = ["analyse", "--table", table, "--out", str(out), "--errors", str(errors)]
         done = CliRunner().invoke(app, arguments)
