@@ -5,7 +5,7 @@ takes one that is there (``--catalogue``, a path or a URL), and measures ``maeum
 
 - what is searched of it: seconds to make it, the memory that takes, bytes on disk;
 - start: seconds from the command until an answer, beside the same with the demo catalogue;
-- memory: what a third process adds to two, each time after the same load;
+- memory: what each of three processes holds by itself after a load, which one more would add;
 - swap: clients ask without an end while ``maeum rescore`` gives all songs other vectors. Every
   answer must be that of before or that of afterwards, and none may fail or be turned away.
 """
@@ -23,6 +23,7 @@ import tempfile
 import time
 import urllib.request
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,32 +123,33 @@ def started(catalogue: str, repeats: int) -> str:
     )
 
 
-def memory(catalogue: str, seconds: float) -> str:
-    """What a third process adds to two."""
-    held = {}
-    for processes in (2, 3):
-        with service(catalogue, processes) as (port, pid):
-            asyncio.run(_moods(port, seconds))
-            held[processes] = {name: of_family(pid, name) for name in ("Pss", "Pss_Anon")}
-    size = on_disk(catalogue)
-    extra = {name: held[3][name] - held[2][name] for name in held[3]}
+def memory(catalogue: str, seconds: float, processes: int = 3) -> str:
+    """What each process that answers holds by itself: what one more would add."""
+    with service(catalogue, processes) as (port, pid):
+        asyncio.run(_moods(port, seconds))
+        own = [mb_of(one, "Private_Dirty") for one in children_of(pid)]
+        shared = sum(mb_of(one, "Pss") for one in (pid, *children_of(pid)))
+    assert len(own) == processes, "a process is gone, or one is there that does not answer"
+    listed = ", ".join(f"{one:.0f}" for one in sorted(own))
     return (
-        f"memory after {seconds:g} s of load: two processes {held[2]['Pss']:.0f} MB, three "
-        f"{held[3]['Pss']:.0f} MB; a further process adds {extra['Pss']:.0f} MB, "
-        f"{extra['Pss_Anon']:.0f} MB of them its own: {max(extra.values()) / size:.1%} of what is "
-        f"searched (bar {MOST_SHARE:.0%})"
+        f"memory after {seconds:g} s of load, {CLIENTS} clients without pause: {shared:,.0f} MB "
+        f"for {processes} processes, the index among them; each holds {listed} MB of its own, "
+        f"{max(own) / on_disk(catalogue):.1%} of what is searched at most (bar {MOST_SHARE:.0%})"
     )
 
 
-def of_family(pid: int, field_name: str) -> float:
-    """MB of a process and of those it started; what several share counts once."""
-    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()
-    found = 0.0
-    for each in (pid, *map(int, listed)):
-        for line in Path(f"/proc/{each}/smaps_rollup").read_text(encoding="ascii").split("\n"):
-            if line.startswith(f"{field_name}:"):
-                found += int(line.split()[1]) / 1e3
-    return found
+def children_of(pid: int) -> list[int]:
+    """Processes that a process started."""
+    listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+    return [int(one) for one in listed.split()]
+
+
+def mb_of(pid: int, field_name: str) -> float:
+    """MB of a process: ``Pss`` counts its part of what it shares, ``Private_Dirty`` none of it."""
+    for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").split("\n"):
+        if line.startswith(f"{field_name}:"):
+            return int(line.split()[1]) / 1e3
+    raise AssertionError(f"the system does not tell {field_name}")
 
 
 def swapped(catalogue: str, processes: int = 2) -> str:
@@ -290,6 +292,7 @@ def main() -> None:
     parser.add_argument("--write", help="where to write one, as the URL of an empty database")
     parser.add_argument("--seconds", type=float, default=LOAD_S, help="of load for the memory")
     parser.add_argument("--out", type=Path, help="folder for serving_at_size.md")
+    parser.add_argument("--only", choices=("make", "start", "memory", "swap"), help="one of them")
     parser.add_argument("--repeats", type=int, default=5, help="starts")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
@@ -300,12 +303,15 @@ def main() -> None:
             write_catalogue(catalogue, options.songs)
             print(f"{options.songs:,} songs written in {time.perf_counter() - begin:.0f} s")
         lines = []
-        for measure in (
-            lambda: made(catalogue),
-            lambda: started(catalogue, options.repeats),
-            lambda: memory(catalogue, options.seconds),
-            lambda: swapped(catalogue),
-        ):
+        measures: dict[str, Callable[[], str]] = {
+            "make": lambda: made(catalogue),
+            "start": lambda: started(catalogue, options.repeats),
+            "memory": lambda: memory(catalogue, options.seconds),
+            "swap": lambda: swapped(catalogue),
+        }
+        for name, measure in measures.items():
+            if options.only not in (None, name):
+                continue
             lines.append(measure())
             print(lines[-1], flush=True)
     if options.out is not None:

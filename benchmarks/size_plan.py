@@ -56,6 +56,7 @@ FAILS_EVERY_H: Final = 100.0
 """Hours after which a reading machine fails, on average; and it is back after:"""
 BACK_AFTER_H: Final = 0.5
 CORES_OF_A_MACHINE: Final = 16
+_UNUSED_S: Final = 10.0
 _QUESTIONS_LOST: Final = 2  # of each reader on a machine that fails
 
 
@@ -277,25 +278,31 @@ async def _one_after_the_other(port: int, n: int) -> NDArray[np.float64]:
 async def _at_random(port: int, rate: float, seconds: float) -> Answered:
     """Visitors that come at random, whether or not those before were answered."""
     words, rng = sentences(), np.random.default_rng(SEED)
-    idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
+    idle: list[tuple[float, asyncio.StreamReader, asyncio.StreamWriter]] = []
     took: list[float] = []
     statuses: list[int] = []
 
     async def visit(i: int) -> None:
         begin = time.perf_counter()
-        connection = idle.pop() if idle else await asyncio.open_connection("127.0.0.1", port)
+        # the service closes what is not used for some time
+        while idle and begin - idle[-1][0] > _UNUSED_S:
+            idle.pop()[2].close()
+        if idle:
+            _, reader, writer = idle.pop()
+        else:
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
         body = json.dumps({"text": words[(17 * i) % len(words)], "count": 10}).encode()
-        status, _ = await ask(*connection, "/api/v1/recommend", "application/json", body)
+        status, _ = await ask(reader, writer, "/api/v1/recommend", "application/json", body)
         took.append(1_000.0 * (time.perf_counter() - begin))
         statuses.append(status)
-        idle.append(connection)
+        idle.append((time.perf_counter(), reader, writer))
 
     visits, begin = [], time.perf_counter()
     for i, at in enumerate(np.sort(rng.uniform(0.0, seconds, int(rate * seconds))).tolist()):
         await asyncio.sleep(max(0.0, begin + at - time.perf_counter()))
         visits.append(asyncio.create_task(visit(i)))
     await asyncio.gather(*visits)
-    for _, writer in idle:
+    for _, _, writer in idle:
         writer.close()
     answered = [ms for ms, status in zip(took, statuses, strict=True) if status == 200]
     return Answered(float(np.percentile(answered, 95)), statuses.count(503) / len(statuses))
@@ -429,7 +436,7 @@ def told(found: dict[str, Any]) -> str:
         f"{INDEXED_IN_DAYS:g} days (simulated, each failing every {FAILS_EVERY_H:g} h) |",
         f"| to read all words | {goal['core_days']['words']:,.1f} core days: "
         f"{goal['machines']['words']} such machines |",
-        f"| to keep them, by one writer | {goal['keeping_days']:.1f} days |",
+        f"| to keep them, by one writer | {24 * goal['keeping_days']:.1f} hours |",
     ]
     lines += [
         f"| {int(rate):,} moods a second, p95 {MOST_P95_MS:g} ms (simulated) | {cores} cores |"
