@@ -33,6 +33,7 @@ METRICS: Final = "PROMETHEUS_MULTIPROC_DIR"
 HANGS_AFTER_S: Final = 60
 """Seconds without a sign of life after which a process is replaced."""
 
+_LOOK_S: Final = 1.0
 _LONGEST_FOLDER: Final = 70  # of whose sockets the system takes the names
 # Of one socket whoever is quickest takes all connections that wait; of several each has its own.
 _SHARES_OUT: Final = sys.platform == "linux"
@@ -115,12 +116,14 @@ def run_processes(
             )
 
         async def _serve(self) -> None:
+            watching = asyncio.create_task(_end_with(self.ppid))
             self.sockets.append(served.begin())
             if _SHARES_OUT:
                 self.sockets.append(listen(options, again=True))
             try:
                 await super()._serve()
             finally:
+                watching.cancel()
                 served.end()
                 end()
 
@@ -155,6 +158,13 @@ def run_processes(
             raise
     finally:
         sys.stdout.flush()
+
+
+async def _end_with(arbiter: int) -> None:
+    """End this process when the arbiter is gone, even if that was killed."""
+    while os.getppid() == arbiter:
+        await asyncio.sleep(_LOOK_S)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _forget_counters(_: Any, worker: Any) -> None:

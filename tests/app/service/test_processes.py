@@ -34,6 +34,15 @@ class Service:
         listed = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
         return [int(one) for one in listed.split()]
 
+    def all_there(self) -> list[int]:
+        """Its two processes, of which one comes a moment after the other."""
+        for _ in range(100):
+            found = self.workers()
+            if len(found) == 2:
+                return found
+            time.sleep(0.1)
+        raise AssertionError(f"there are {len(found)} processes")
+
 
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as taken:
@@ -71,10 +80,12 @@ def service() -> Iterator[Service]:
         address = f"http://127.0.0.1:{port}"
         try:
             wait_for(address)
-            yield Service(process, address, folder)
+            begun = Service(process, address, folder)
+            begun.all_there()
+            yield begun
         finally:
-            process.kill()
-            process.wait(10)
+            process.terminate()
+            process.wait(30)
 
 
 def cookies(address: str, wanted: int = 2) -> set[str]:
@@ -188,6 +199,32 @@ def test_an_address_that_is_taken_is_named(service):
     assert second.returncode == 2
     assert f"127.0.0.1:{port} cannot be used" in told
     assert "Traceback" not in told
+
+
+def is_running(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0]
+    except OSError:
+        return False
+    return state != "Z"
+
+
+def test_nothing_is_left_when_all_is_killed_but_the_processes():
+    with tempfile.TemporaryDirectory(prefix="maeum-") as name:
+        folder, port = Path(name), free_port()
+        process = started(folder, port)
+        address = f"http://127.0.0.1:{port}"
+        try:
+            wait_for(address)
+            left = Service(process, address, folder).all_there()
+        finally:
+            process.kill()
+            process.wait(10)
+        for _ in range(150):
+            if not any(map(is_running, left)):
+                break
+            time.sleep(0.1)
+        assert not any(map(is_running, left))
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
