@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 from app.reading_pool import TIMEOUT_S, Pending, TooSlowError, read_each
 from data_prep.errors import InputError, MissingExtraError, ModelFolderError
 from data_prep.onnx_network import GPU, execution_providers
-from data_prep.remote_file import SongPath
+from data_prep.remote_file import SongPath, told_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -412,11 +412,8 @@ class _Answering:
         with tempfile.TemporaryDirectory(prefix="maeum-ray-") as folder:
             copy = Path(folder) / f"recording{place.suffix}"
             copy.write_bytes(content)
-            try:
+            with told_of(path, copy):
                 return function(self._analyser, copy, *arguments)
-            except InputError as error:
-                error.args = (str(error).replace(str(copy), path),)
-                raise
 
     def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """As the pool's."""

@@ -229,11 +229,18 @@ def at_hand(file: SongPath) -> Iterator[Path]:
                 copyfileobj(cast(Any, source), target, _AT_ONCE)
         except OSError as error:
             raise InputError(f"{file} cannot be read: {error.strerror or error}") from error
-        try:
+        with told_of(file, copy):
             yield copy
-        except InputError as error:
-            error.args = (str(error).replace(str(copy), str(file)),)
-            raise
+
+
+@contextmanager
+def told_of(file: object, copy: Path) -> Iterator[None]:
+    """What is raised about a copy names the file."""
+    try:
+        yield
+    except InputError as error:
+        error.args = (str(error).replace(str(copy), str(file)),)
+        raise
 
 
 def _status(info: FileInfo) -> RemoteStatus:

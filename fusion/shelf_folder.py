@@ -21,7 +21,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, TypeVar, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +43,8 @@ _SONGS: Final = "songs"
 _FACTS: Final = "facts"
 _FIRST: Final[SimilarityName] = "cosine"
 _WRITING_S: Final = 3_600.0  # after which nobody is writing any more
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,6 +73,18 @@ class SongRows:
             rows = np.full(largest + 1, -1, dtype=np.int64)
         rows[numbers] = np.arange(len(numbers))
         return cls(numbers, rows)
+
+    @classmethod
+    def load(cls, folder: Path) -> SongRows:
+        """Map what was saved into memory.
+
+        Raises
+        ------
+        IndexFolderError
+            If there is nothing, or it is damaged.
+        """
+        _, arrays = load_index(folder, _SONGS, verify=False)
+        return cls(arrays["numbers"], arrays["rows"])
 
     def of_numbers(self, numbers: NDArray[np.int64]) -> NDArray[np.intp]:
         """Rows of some numbers (m,), -1 for one that is not here."""
@@ -105,48 +119,33 @@ class ShelfFolder:
 
     def rows(self) -> SongRows | None:
         """Which song has which row; ``None`` if that is not kept."""
-        if not self.is_there:
-            return None
-        try:
-            _, arrays = load_index(self.path / _SONGS, _SONGS, verify=False)
-            return SongRows(arrays["numbers"], arrays["rows"])
-        except (MaeumError, KeyError):
-            self._discard()
-            return None
+        # no state is without it: one that is there and lacks it is damaged
+        return self._kept(_SONGS, SongRows.load, is_expected=self.is_there)
 
     def index(self, measure: SimilarityName = _FIRST) -> SimilarityIndex | None:
         """The search index by a measure, mapped into memory; ``None`` if it is not kept."""
-        folder = self.path / measure
-        if not self._keeps or not folder.is_dir():
-            return None
-        try:
-            index = SimilarityIndex.load(folder, verify=False)
-        except (MaeumError, KeyError, ValueError):
-            self._discard()
-            return None
-        return index if index.measure == measure else None
+        index = self._kept(measure, lambda folder: SimilarityIndex.load(folder, verify=False))
+        return index if index is not None and index.measure == measure else None
 
     def facts(self) -> SongFacts | None:
         """What filters ask of the songs; ``None`` if it is not kept."""
-        folder = self.path / _FACTS
-        if not self._keeps or not folder.is_dir():
-            return None
-        try:
-            return SongFacts.load(folder)
-        except (MaeumError, KeyError, ValueError):
-            self._discard()
-            return None
+        return self._kept(_FACTS, SongFacts.load)
 
     def hygiene(self) -> Hygiene | None:
         """Which songs the published hygiene keeps; ``None`` if that is not kept."""
-        folder = self.path / _HYGIENE
-        if not self._keeps or not folder.is_dir():
+        return self._kept(_HYGIENE, _load_hygiene)
+
+    def _kept(
+        self, name: str, load: Callable[[Path], _T], *, is_expected: bool = False
+    ) -> _T | None:
+        """A part of the state, if it is there; the whole state goes if the part is damaged."""
+        folder = self.path / name
+        if not self._keeps or not (is_expected or folder.is_dir()):
             return None
         try:
-            counts, arrays = load_index(folder, _HYGIENE, verify=False)
-            return Hygiene(arrays["kept"], {reason: int(n) for reason, n in counts.items()})
+            return load(folder)
         except (MaeumError, KeyError, ValueError):
-            self._discard()
+            shutil.rmtree(self.path, ignore_errors=True)  # made again
             return None
 
     def put(
@@ -216,8 +215,10 @@ class ShelfFolder:
         found = self.path.parent.glob("[!.]*")
         return [path for path in found if path.is_dir()]
 
-    def _discard(self) -> None:
-        shutil.rmtree(self.path, ignore_errors=True)  # damaged: made again
+
+def _load_hygiene(folder: Path) -> Hygiene:
+    counts, arrays = load_index(folder, _HYGIENE, verify=False)
+    return Hygiene(arrays["kept"], {reason: int(n) for reason, n in counts.items()})
 
 
 def index_place(catalogue: str) -> Path:

@@ -139,7 +139,6 @@ class LyricPredictor:
     """A loaded lyric model; make one with :meth:`load` and share it between threads."""
 
     def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-
         self.folder: Path = folder
         self.card: ModelCard = read_card(folder, "lyrics")
         self.model_hash: str = configuration_hash(

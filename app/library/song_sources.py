@@ -93,14 +93,15 @@ def song_sources(
 
 def _of_folder(folder: SongPath, source: str) -> list[SongSource]:
     found: list[SongSource] = []
-    for entry in music_files(folder) if isinstance(folder, Path) else _music_elsewhere(folder):
+    files = [] if isinstance(folder, Path) else folder.files()
+    for entry in music_files(folder) if isinstance(folder, Path) else _music_among(folder, files):
         if isinstance(entry, OSError):
             found.append(_unread(entry, folder))
         else:
             found.append(_of_file(*entry, folder, source, is_of_folder=True))
     if found:
         return found
-    every = sorted(folder.rglob("*")) if isinstance(folder, Path) else folder.files()
+    every = sorted(folder.rglob("*")) if isinstance(folder, Path) else files
     parts = [path for path in every if path.suffix.lower() == _PART and not _is_hidden(path)]
     if not parts:
         endings = ", ".join(sorted(_sound_suffixes()))
@@ -111,11 +112,10 @@ def _of_folder(folder: SongPath, source: str) -> list[SongSource]:
     return [one for part in parts for one in _of_table(part, source)]
 
 
-def _music_elsewhere(
-    folder: RemoteFile,
+def _music_among(
+    folder: RemoteFile, files: Sequence[RemoteFile]
 ) -> Iterator[tuple[SongPath, tuple[SongPath, ...]] | OSError]:
-    """As :func:`music_files`, on another file system."""
-    files = folder.files()
+    """As :func:`music_files`, of files of another file system."""
     names: dict[str, list[str]] = {}
     for file in files:
         names.setdefault(file.parent.path, []).append(file.name)

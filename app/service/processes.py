@@ -2,7 +2,7 @@
 
 They are made by copying one process in which everything is there, so that each holds only what it
 writes itself. The arbiter is gunicorn: a process that ends or hangs is replaced; SIGHUP replaces
-all of them one after the other.
+all of them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from app.service.running import FINISH_S, KEEP_ALIVE_S, MOST_CONNECTIONS, listen, tell_address
+from app.service.running import FINISH_S, KEEP_ALIVE_S, listen, server_options, tell_address
 from data_prep.errors import InputError
 
 if TYPE_CHECKING:
@@ -100,13 +100,8 @@ def run_processes(
 
     class Worker(UvicornWorker):  # type: ignore[misc]
         CONFIG_KWARGS: Final[dict[str, Any]] = {
-            "loop": "auto",
-            "http": "auto",
-            "access_log": False,
-            "server_header": False,
-            "timeout_graceful_shutdown": FINISH_S,
-            "limit_concurrency": MOST_CONNECTIONS,
-            "root_path": options.root_path,
+            **UvicornWorker.CONFIG_KWARGS,
+            **server_options(options),
         }
 
         def _install_sigquit_handler(self) -> None:

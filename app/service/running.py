@@ -41,19 +41,26 @@ def run(app: FastAPI, options: ServiceOptions) -> None:
     listening = listen(options)
     configuration = uvicorn.Config(
         app,
-        access_log=False,
         log_level="warning",
-        server_header=False,
-        timeout_graceful_shutdown=FINISH_S,
         timeout_keep_alive=KEEP_ALIVE_S,
-        limit_concurrency=MOST_CONNECTIONS,
-        root_path=options.root_path,
+        **server_options(options),
     )
     # uvicorn ends well and then sends itself the signal again, which would end us badly
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: None)
     with suppress(KeyboardInterrupt):
         Server(configuration).run(sockets=[listening])
+
+
+def server_options(options: ServiceOptions) -> dict[str, Any]:
+    """What uvicorn is told, whether there is one process or several."""
+    return {
+        "access_log": False,
+        "server_header": False,
+        "timeout_graceful_shutdown": FINISH_S,
+        "limit_concurrency": MOST_CONNECTIONS,
+        "root_path": options.root_path,
+    }
 
 
 def tell_address(options: ServiceOptions) -> None:

@@ -16,6 +16,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from app.service.options import LogForm
+from app.service.processes import METRICS
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 _log = logging.getLogger("maeum.requests")
 
 _BUCKETS_S: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-_SHARED: Final = "PROMETHEUS_MULTIPROC_DIR"
 # What is not of the HTTP interface has addresses without end.
 _OTHER: Final = "page"
 
@@ -33,7 +33,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self._registry = CollectorRegistry()
-        self._shared = CollectorRegistry() if _SHARED in os.environ else None
+        self._shared = CollectorRegistry() if METRICS in os.environ else None
         if self._shared is not None:
             MultiProcessCollector(self._shared)  # type: ignore[no-untyped-call]
         labels = ("route", "status")
